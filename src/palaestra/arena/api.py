@@ -1,0 +1,112 @@
+"""What the pages' scripts call. Until a battle's vote is stored, nothing here names a model.
+
+Every error has the shape {"error": {"code", "message"}}, with words for people.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel
+
+from palaestra.arena import pages
+from palaestra.arena.battles import Battles, ended_state
+from palaestra.arena.board import LiveBoard
+from palaestra.arena.rendering import BlockStream
+from palaestra.arena.reveal import reveal
+from palaestra.arena.turns import LiveTurn
+from palaestra.arena.voters import known_voter, welcome
+from palaestra.schema import ModelSpec
+from palaestra.store.ledger import Choice, Turn
+
+
+class Prompt(BaseModel):
+    """A message to both models."""
+
+    prompt: str
+
+
+class Vote(BaseModel):
+    """Which answer is better; the side is the one on which it was shown."""
+
+    choice: Choice
+
+
+def api_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]) -> APIRouter:
+    """The routes below /api."""
+    routes = APIRouter(prefix="/api")
+    watched = _Watched(battles)
+
+    @routes.post("/battles", status_code=201)
+    async def begin(body: Prompt, request: Request, response: Response) -> dict[str, Any]:
+        return _begun(await battles.begin(welcome(request, response), body.prompt))
+
+    @routes.post("/battles/{battle}/turns", status_code=201)
+    async def go_on(battle: str, body: Prompt, request: Request) -> dict[str, Any]:
+        return _begun(await battles.go_on(known_voter(request), battle, body.prompt))
+
+    @routes.post("/turns/{turn}/regenerate", status_code=201)
+    async def ask_again(turn: str, request: Request) -> dict[str, Any]:
+        return _begun(await battles.ask_again(known_voter(request), turn))
+
+    @routes.post("/turns/{turn}/stop")
+    async def stop(turn: str, request: Request) -> dict[str, str]:
+        return {"state": await battles.stop(known_voter(request), turn)}
+
+    @routes.post("/battles/{battle}/vote")
+    async def vote(battle: str, body: Vote, request: Request) -> dict[str, Any]:
+        before = board.current
+        voted = await battles.vote(known_voter(request), battle, body.choice)
+        return {"reveal": reveal(voted, specs, before, await board.refresh())}
+
+    @routes.get("/turns/{turn}/events", response_class=EventSourceResponse)
+    async def events(
+        turn: Annotated[LiveTurn | Turn, Depends(watched)], last_event_id: Annotated[str, Header()] = ""
+    ) -> AsyncIterator[ServerSentEvent]:
+        if isinstance(turn, Turn):
+            yield ServerSentEvent(data=_ended(turn))
+            return
+        async for number, event in turn.events(int(last_event_id) if last_event_id.isdecimal() else 0):
+            yield ServerSentEvent(data=event, id=str(number))
+
+    @routes.get("/leaderboard")
+    async def leaderboard() -> dict[str, Any]:
+        return board.current.to_dict()
+
+    @routes.get("/leaderboard/events", response_class=EventSourceResponse)
+    async def leaderboard_events(request: Request) -> AsyncIterator[ServerSentEvent]:
+        async for current in board.changes():
+            html = pages.board_fragment(request, current, specs)
+            yield ServerSentEvent(event="board", data={"html": html, "votes": current.data.votes})
+
+    return routes
+
+
+class _Watched:
+    """The turn that a browser wants to watch: live, or as the ledger holds it; checked before the stream begins."""
+
+    def __init__(self, battles: Battles) -> None:
+        self._battles = battles
+
+    async def __call__(self, turn: str, request: Request) -> LiveTurn | Turn:
+        live = self._battles.live.get(turn)
+        kept = await asyncio.to_thread(self._battles.ledger.turn, turn, known_voter(request))
+        return live or kept
+
+
+def _begun(turn: Turn) -> dict[str, Any]:
+    return {"battle": turn.battle, "turn": {"id": turn.id, "events": f"/api/turns/{turn.id}/events"}}
+
+
+def _ended(turn: Turn) -> dict[str, Any]:
+    """The one event of a turn that nobody is answering any more."""
+    event: dict[str, Any] = {"state": ended_state(turn)}
+    for answer in (turn.a, turn.b):
+        stream = BlockStream()
+        blocks = [[k, html] for k, html in stream.finish(answer.text)]
+        event[answer.side] = {"blocks": blocks, "count": len(stream.blocks), "failed": answer.state == "failed"}
+    return event

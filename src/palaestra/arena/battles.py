@@ -1,0 +1,223 @@
+"""What happens in a battle: begin, go on, ask again, stop, vote.
+
+This is the one place where the ledger, the pairing and the live turns meet; routes call it, and it knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from palaestra.arena.pairing import Matchmaker
+from palaestra.arena.turns import Ask, LiveTurn
+from palaestra.errors import InputError, LedgerError, PalaestraError
+from palaestra.schema import Message
+from palaestra.store.ledger import Answer, BattleState, Choice, Ledger, Turn
+
+_SAVE_EVERY_S = 1.0
+_NOT_A_FAULT = {"cancelled", "refused", "empty"}
+"""Failures that do not speak against the endpoint: we stopped it, or it did not like this conversation."""
+
+_log = logging.getLogger(__name__)
+
+
+class BusyError(LedgerError):
+    """No room for another answer now. 503 when the arena is full, 429 when this voter has one running."""
+
+    status = 503
+
+
+class ImpatientError(BusyError):
+    """This voter's earlier answers are still being written."""
+
+    status = 429
+
+
+class PromptError(LedgerError, InputError):
+    """A prompt that cannot be sent."""
+
+    status = 422
+
+
+class PromptTooLongError(PromptError):
+    """A prompt above the limit."""
+
+    status = 413
+
+
+class Battles:
+    """Every battle of this arena.
+
+    Args:
+        ledger: where everything is written.
+        matchmaker: who meets whom.
+        ask: asks a model.
+        ceiling: characters a second that are shown, at most.
+        longest_prompt: characters.
+        most_turns: turns a battle.
+        most_live: turns answered at the same time, by everybody together.
+        most_live_each: the same, by one voter.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        matchmaker: Matchmaker,
+        ask: Ask,
+        *,
+        ceiling: float,
+        longest_prompt: int,
+        most_turns: int,
+        most_live: int,
+        most_live_each: int,
+    ) -> None:
+        self.ledger = ledger
+        self.matchmaker = matchmaker
+        self.live: dict[str, LiveTurn] = {}
+        self.longest_prompt = longest_prompt
+        self.most_turns = most_turns
+        self._ask = ask
+        self._ceiling = ceiling
+        self._most_live = most_live
+        self._most_live_each = most_live_each
+        self._voters: Counter[str] = Counter()
+        self._saved: dict[str, str] = {}
+
+    async def begin(self, voter: str, prompt: str) -> Turn:
+        """Draw a pair and ask both.
+
+        Raises:
+            PromptError, BusyError: the prompt cannot be sent, or there is no room, or nobody to answer.
+        """
+        text = self._checked(prompt)
+        pairing = self.matchmaker.draw()
+        if pairing is None:
+            raise BusyError("Fewer than two models are answering at the moment. Try again in a minute.")
+        return await self._answer(voter, lambda: self.ledger.start_battle(voter, pairing, text))
+
+    async def go_on(self, voter: str, battle_id: str, prompt: str) -> Turn:
+        """Ask both models the next question of the same conversation.
+
+        Raises:
+            PromptError, BusyError, NotFoundError, ConflictError: see `Ledger.add_turn`.
+        """
+        text = self._checked(prompt)
+        return await self._answer(voter, lambda: self.ledger.add_turn(battle_id, voter, text, most=self.most_turns))
+
+    async def ask_again(self, voter: str, turn_id: str) -> Turn:
+        """Ask both models the last question again; the former answers stay in the ledger.
+
+        Raises:
+            BusyError, NotFoundError, ConflictError: see `Ledger.regenerate`.
+        """
+        return await self._answer(voter, lambda: self.ledger.regenerate(turn_id, voter))
+
+    async def stop(self, voter: str, turn_id: str) -> str:
+        """Stop a turn that is being answered; returns the state in which it ended.
+
+        Raises:
+            NotFoundError: no such turn of this voter.
+        """
+        turn = await asyncio.to_thread(self.ledger.turn, turn_id, voter)
+        live = self.live.get(turn_id)
+        return await live.stop() if live else ended_state(turn)
+
+    async def vote(self, voter: str, battle_id: str, choice: Choice) -> BattleState:
+        """Record a vote. When this returns, it is on disk.
+
+        Raises:
+            NotFoundError, ConflictError: see `Ledger.vote`.
+        """
+        return await asyncio.to_thread(self.ledger.vote, battle_id, voter, choice)
+
+    async def save_progress(self) -> None:
+        """Write down, now and then and for ever, what unfinished answers have brought. Run it as a task."""
+        while True:
+            await asyncio.sleep(_SAVE_EVERY_S)
+            grown = [
+                (answer_id, text)
+                for live in self.live.values()
+                for answer_id, text in live.unsaved()
+                if self._saved.get(answer_id) != text
+            ]
+            if not grown:
+                continue
+            try:
+                await asyncio.to_thread(self.ledger.save_progress, grown)
+                self._saved.update(grown)
+            except PalaestraError:
+                _log.exception("unfinished answers could not be saved; they are tried again in a second")
+
+    async def close(self) -> None:
+        """Stop every live turn; their answers are kept as interrupted."""
+        await asyncio.gather(*(live.stop("interrupted") for live in list(self.live.values())))
+
+    def _checked(self, prompt: str) -> str:
+        text = prompt.strip()
+        if not text:
+            raise PromptError("The message is empty. Write something for the models to answer.")
+        if len(text) > self.longest_prompt:
+            raise PromptTooLongError(
+                f"The message has {len(text):,} characters; at most {self.longest_prompt:,} can be sent. Shorten it."
+            )
+        return text
+
+    async def _answer(self, voter: str, write: Callable[[], BattleState]) -> Turn:
+        """Take a seat among the live turns, write the turn down, and have it answered."""
+        if self._voters[voter] >= self._most_live_each:
+            raise ImpatientError("Your earlier answers are still being written. Stop them, or wait for them to end.")
+        if self._voters.total() >= self._most_live:
+            raise BusyError("The arena is full at the moment. Try again in a minute.")
+        self._voters[voter] += 1
+        try:
+            battle = await asyncio.to_thread(write)
+        except BaseException:
+            self._release(voter)
+            raise
+        turn = battle.turns[-1]
+        histories = (_history(battle, "a"), _history(battle, "b"))
+        live = LiveTurn(turn, histories, ask=self._ask, record=self._record, ceiling=self._ceiling)
+        self.live[turn.id] = live
+        live.task.add_done_callback(lambda _: self._forget(voter, turn))
+        return turn
+
+    def _forget(self, voter: str, turn: Turn) -> None:
+        self.live.pop(turn.id, None)
+        self._release(voter)
+        for answer in (turn.a, turn.b):
+            self._saved.pop(answer.id, None)
+
+    def _release(self, voter: str) -> None:
+        self._voters[voter] -= 1
+        if not self._voters[voter]:
+            del self._voters[voter]
+
+    async def _record(self, finished: Sequence[Answer]) -> None:
+        await asyncio.to_thread(self.ledger.finish, finished)
+        for answer in finished:
+            if answer.error is None or answer.error.kind not in _NOT_A_FAULT:
+                self.matchmaker.report(answer.model, answered=answer.error is None)
+
+
+def ended_state(turn: Turn) -> str:
+    """The state of a turn that is not being answered any more, as the browser is told it."""
+    states = {turn.a.state, turn.b.state}
+    if states == {"complete"}:
+        return "done"
+    for state in ("failed", "stopped", "interrupted"):
+        if state in states:
+            return state
+    return "interrupted"
+
+
+def _history(battle: BattleState, side: str) -> list[Message]:
+    """What one side's model is sent: its own conversation so far, and the newest prompt."""
+    messages: list[Message] = []
+    for turn in battle.turns:
+        messages.append(Message.of("user", turn.prompt))
+        answer: Answer = getattr(turn, side)
+        if answer.text:
+            messages.append(Message.of("assistant", answer.text))
+    return messages

@@ -1,0 +1,70 @@
+"""The command line: `palaestra ROOM VERB`.
+
+One file a room; commands are named as strings and imported only when called, so that `--help` loads neither a web
+framework nor a model. A value comes from the flag, else from `palaestra.toml` (a table `[ROOM.VERB]`), else from the
+environment (`PALAESTRA_ROOM_VERB_FLAG`). Exit codes: 0 done; 1 ran, and what was asked for does not hold; 2 bad usage
+or bad input; 3 a needed part is missing; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import cyclopts
+
+from palaestra import __version__
+from palaestra.console import complain
+from palaestra.errors import PalaestraError
+
+_USAGE = 2
+_INTERRUPTED = 130
+
+app = cyclopts.App(
+    name="palaestra",
+    help="Where language models compete and train.",
+    version=__version__,
+    config=[
+        cyclopts.config.Toml("palaestra.toml", search_parents=True, must_exist=False),
+        cyclopts.config.Env("PALAESTRA_", command=True),
+    ],
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+)
+
+arena = cyclopts.App(name="arena", help="People compare models blindly, and vote.")
+arena.command("palaestra.cli.arena:serve")
+arena.command("palaestra.cli.arena:export")
+
+rank = cyclopts.App(name="rank", help="Votes become leaderboards.")
+rank.command("palaestra.cli.rank:fit")
+
+models = cyclopts.App(name="models", help="The contestants of a models.toml.")
+models.command("palaestra.cli.models:list_models", name="list")
+models.command("palaestra.cli.models:check")
+models.command("palaestra.cli.models:serve")
+
+for room in (arena, rank, models):
+    app.command(room)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every expected failure is one clear message on standard error."""
+    try:
+        result = app(arguments)
+    except PalaestraError as error:
+        complain(str(error))
+        return error.exit_code
+    except cyclopts.CycloptsError as error:
+        complain(str(error))
+        return _USAGE
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return _INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The whole exception tree on one screen.
+
+    PalaestraError                       exit code 1
+    ├── InputError          (ValueError) exit code 2: bad usage or bad input
+    │   ├── VoteFileError                a vote file, with row and column
+    │   ├── ModelsFileError              a models.toml
+    │   └── DatabaseError                a database that cannot be opened, written or migrated
+    ├── MissingPartError    (ImportError, RuntimeError) exit code 3: an extra, a server, a key, with the command that helps
+    ├── LedgerError                      the ledger refuses; the arena answers with the leaf's `status`
+    │   ├── NotFoundError   (LookupError) no such battle, or not yours (404: which of the two is nobody's business)
+    │   ├── ConflictError                voted already, unfinished, still answering (409)
+    └── ModelError                       a model did not answer; carries an ErrorRecord
+
+A message says what was found, what was expected, and what to do. The command line prints it without a traceback and
+exits with the leaf's `exit_code`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PalaestraError(Exception):
+    """Root of everything that Palaestra raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(PalaestraError, ValueError):
+    """What was given cannot be used: a file, a flag, a value."""
+
+    exit_code = 2
+
+
+class VoteFileError(InputError):
+    """A vote file that does not hold what the vote format says; names file, row and column."""
+
+
+class ModelsFileError(InputError):
+    """A models.toml with an unknown field, a key in it, a duplicate name or a missing field."""
+
+
+class DatabaseError(InputError):
+    """A database that cannot be opened, written or migrated."""
+
+
+class MissingPartError(PalaestraError, ImportError, RuntimeError):
+    """A needed part is missing: an extra, a program, a key. The message holds the command that installs or starts it."""
+
+    exit_code = 3
+
+
+class LedgerError(PalaestraError):
+    """The ledger refuses an operation. `status` is the HTTP status that a server answers with."""
+
+    status: ClassVar[int] = 400
+
+
+class NotFoundError(LedgerError, LookupError):
+    """No such record, or it belongs to somebody else."""
+
+    status = 404
+
+
+class ConflictError(LedgerError):
+    """The record's state does not allow this: voted already, unfinished, still answering."""
+
+    status = 409

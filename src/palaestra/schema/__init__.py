@@ -1,0 +1,54 @@
+"""The records in which the rooms meet, and nothing else.
+
+A type lives here if and only if it crosses a room's border through a file. Each record is a frozen pydantic model with
+an Arrow schema derived from it (`record.arrow_schema`) and a version that is written into every serialised copy.
+Column names are those of the public LMArena preference releases wherever such a column exists.
+"""
+
+from palaestra.schema.battle import Battle, VoterKind, Winner
+from palaestra.schema.conversation import (
+    Conversation,
+    DocumentPart,
+    ImagePart,
+    Message,
+    Part,
+    SearchResultPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from palaestra.schema.leaderboard import Effect, FitReport, Leaderboard, ModelRating, VoteData
+from palaestra.schema.model import Capability, ErrorKind, ErrorRecord, ModelSpec, Usage
+from palaestra.schema.record import Record, arrow_schema, from_table, to_table
+from palaestra.schema.run import InputFile, RunCard
+
+__all__ = [
+    "Battle",
+    "Capability",
+    "Conversation",
+    "DocumentPart",
+    "Effect",
+    "ErrorKind",
+    "ErrorRecord",
+    "FitReport",
+    "ImagePart",
+    "InputFile",
+    "Leaderboard",
+    "Message",
+    "ModelRating",
+    "ModelSpec",
+    "Part",
+    "Record",
+    "RunCard",
+    "SearchResultPart",
+    "TextPart",
+    "ToolCallPart",
+    "ToolResultPart",
+    "Usage",
+    "VoteData",
+    "VoterKind",
+    "Winner",
+    "arrow_schema",
+    "from_table",
+    "to_table",
+]

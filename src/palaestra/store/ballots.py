@@ -1,0 +1,121 @@
+"""Votes read out of the ledger: as a frame with the columns of a vote file, and as Battle records with their texts.
+
+The side of the preferred answer is looked up here, which is the only place where an answer id becomes `model_a`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from palaestra.errors import DatabaseError
+from palaestra.schema import Battle, Message
+from palaestra.store import database
+from palaestra.store.metadata import answers, battles, turns, votes
+
+VOTE_COLUMNS: dict[str, pl.DataType] = {
+    "id": pl.Int64(),
+    "evaluation_session_id": pl.String(),
+    "model_a": pl.String(),
+    "model_b": pl.String(),
+    "winner": pl.String(),
+    "voter": pl.String(),
+    "tstamp": pl.Datetime("us", "UTC"),
+    "turn": pl.Int64(),
+    "propensity": pl.Float64(),
+}
+
+_WINNER = sa.case(
+    (answers.c.side == "a", "model_a"), (answers.c.side == "b", "model_b"), else_=votes.c.verdict
+).label("winner")
+
+_VOTES = sa.select(
+    votes.c.id,
+    votes.c.battle.label("evaluation_session_id"),
+    battles.c.model_a,
+    battles.c.model_b,
+    _WINNER,
+    votes.c.voter,
+    votes.c.created.label("tstamp"),
+    turns.c.position.label("turn"),
+    battles.c.propensity,
+).select_from(
+    votes.join(battles, votes.c.battle == battles.c.id)
+    .join(turns, votes.c.turn == turns.c.id)
+    .outerjoin(answers, votes.c.preferred == answers.c.id)
+)
+
+
+def vote_frame(source: str | sa.Engine, *, after: int = 0) -> pl.DataFrame:
+    """The votes with an id above `after`, in the order in which they were given; columns as in `VOTE_COLUMNS`.
+
+    Args:
+        source: a database URL, or an open engine.
+        after: the id of the last vote that the caller has already.
+
+    Raises:
+        DatabaseError: there is no such database, or it holds no ledger.
+    """
+    engine = database.open_engine(source) if isinstance(source, str) else source
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(_VOTES.where(votes.c.id > after).order_by(votes.c.id)).all()
+    except DBAPIError as error:
+        raise _not_a_ledger(error, engine) from error
+    finally:
+        if isinstance(source, str):
+            engine.dispose()
+    frame = pl.DataFrame(rows, schema=VOTE_COLUMNS | {"tstamp": pl.Float64()}, orient="row")
+    microseconds = (pl.col("tstamp") * 1e6).round().cast(pl.Int64)
+    return frame.with_columns(microseconds.cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("tstamp"))
+
+
+def battle_records(engine: sa.Engine) -> Iterator[Battle]:
+    """Every voted battle with both conversations up to the vote, in the order of the votes.
+
+    Raises:
+        DatabaseError: the database holds no ledger.
+    """
+    texts = (
+        sa.select(turns.c.prompt, answers.c.side, answers.c.text)
+        .join(answers, answers.c.turn == turns.c.id)
+        .order_by(turns.c.position)
+    )
+    try:
+        with engine.connect() as connection:
+            for vote in connection.execute(_VOTES.order_by(votes.c.id)).mappings().all():
+                seen = (turns.c.battle == vote["evaluation_session_id"], sa.not_(turns.c.replaced), turns.c.position <= vote["turn"])
+                said = connection.execute(texts.where(*seen)).all()
+                yield Battle(
+                    id=vote["evaluation_session_id"],
+                    model_a=vote["model_a"],
+                    model_b=vote["model_b"],
+                    winner=vote["winner"],
+                    voter=vote["voter"],
+                    evaluation_session_id=vote["evaluation_session_id"],
+                    tstamp=datetime.fromtimestamp(vote["tstamp"], UTC),
+                    turn=vote["turn"],
+                    propensity=vote["propensity"],
+                    conversation_a=_conversation(said, "a"),
+                    conversation_b=_conversation(said, "b"),
+                )
+    except DBAPIError as error:
+        raise _not_a_ledger(error, engine) from error
+
+
+def _conversation(said: list[sa.Row], side: str) -> tuple[Message, ...]:
+    messages: list[Message] = []
+    for prompt, answered_side, text in said:
+        if answered_side == side:
+            messages += [Message.of("user", prompt), Message.of("assistant", text)]
+    return tuple(messages)
+
+
+def _not_a_ledger(error: DBAPIError, engine: sa.Engine) -> DatabaseError:
+    return DatabaseError(
+        f"cannot read votes from {engine.url}: {str(error.orig).strip()}; expected the database of a palaestra arena"
+    )

@@ -1,0 +1,384 @@
+"""The ledger of an arena: what was asked, what was answered, who was preferred.
+
+Every function is one short transaction. Writers are synchronous and may be called from any thread. A vote is an
+insert and nothing else: it names the answer preferred, it is acknowledged after its commit, the same vote sent twice is
+one vote, and a different one is refused. Reading votes out again, as a frame or as records, is `ballots.py`.
+
+Not here: who meets whom (`arena/pairing.py`), and what a vote means (`ranking/`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from palaestra.errors import ConflictError, NotFoundError
+from palaestra.schema import ErrorRecord, Usage
+from palaestra.store import database
+from palaestra.store.metadata import answers, battles, turns, votes
+
+Side = Literal["a", "b"]
+Choice = Literal["a", "b", "tie", "both_bad"]
+AnswerState = Literal["waiting", "streaming", "complete", "stopped", "failed", "interrupted"]
+
+SIDES: tuple[Side, Side] = ("a", "b")
+_VOTE_LOCK = 0x766F7465  # PostgreSQL: votes commit in the order of their ids, so "after id n" never misses one
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A pair in the order in which it is shown, and the probability with which the unordered pair was drawn."""
+
+    model_a: str
+    model_b: str
+    propensity: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One side of a turn."""
+
+    id: str
+    side: Side
+    model: str
+    state: AnswerState
+    text: str = ""
+    first_token_s: float | None = None
+    total_s: float | None = None
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    error: ErrorRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A prompt and its two answers. `attempt` counts from 1 and grows when the turn is regenerated."""
+
+    id: str
+    battle: str
+    position: int
+    attempt: int
+    prompt: str
+    a: Answer
+    b: Answer
+
+    @property
+    def finished(self) -> bool:
+        """Whether neither answer will change any more."""
+        return all(answer.state not in {"waiting", "streaming"} for answer in (self.a, self.b))
+
+    @property
+    def votable(self) -> bool:
+        """Whether both sides have an answer that a person can compare."""
+        return all(answer.state in {"complete", "stopped"} and answer.text for answer in (self.a, self.b))
+
+
+@dataclass(frozen=True, slots=True)
+class BattleState:
+    """A battle with its current turns, replaced attempts left out. `choice` is None before the vote."""
+
+    id: str
+    voter: str
+    pairing: Pairing
+    turns: tuple[Turn, ...]
+    choice: Choice | None
+
+
+class Ledger:
+    """The ledger in one database.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://...`.
+
+    Raises:
+        DatabaseError: the database cannot be opened, written or migrated.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = database.open_engine(url, create=True)
+        database.migrate(self.engine)
+        self._writing = threading.Lock()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def start_battle(self, voter: str, pairing: Pairing, prompt: str) -> BattleState:
+        """Record a battle and its first turn, before a model has been asked."""
+        battle_id = _new_id()
+        with self._write() as connection:
+            connection.execute(
+                battles.insert().values(
+                    id=battle_id,
+                    voter=voter,
+                    model_a=pairing.model_a,
+                    model_b=pairing.model_b,
+                    method=pairing.method,
+                    propensity=pairing.propensity,
+                    created=time.time(),
+                )
+            )
+            _insert_turn(connection, battle_id, pairing, position=1, attempt=1, prompt=prompt)
+            return _load_battle(connection, battle_id, voter)
+
+    def add_turn(self, battle_id: str, voter: str, prompt: str, *, most: int) -> BattleState:
+        """Record the next turn of an open battle.
+
+        Raises:
+            NotFoundError: no such battle of this voter.
+            ConflictError: voted already, the last turn is unfinished or failed, or `most` turns have been made.
+        """
+        with self._write() as connection:
+            battle = _load_open_battle(connection, battle_id, voter)
+            last = battle.turns[-1]
+            if not last.finished:
+                raise ConflictError("The models are still answering. Stop them, or wait, before you send the next message.")
+            if not last.votable:
+                raise ConflictError("The last answers are incomplete. Try that turn again before you go on.")
+            if last.position >= most:
+                raise ConflictError(f"This battle has {most} turns, the most allowed. Vote, or begin a new round.")
+            _insert_turn(connection, battle_id, battle.pairing, position=last.position + 1, attempt=1, prompt=prompt)
+            return _load_battle(connection, battle_id, voter)
+
+    def regenerate(self, turn_id: str, voter: str) -> BattleState:
+        """Record a new attempt at the last turn of an open battle; the old attempt stays in the ledger as replaced.
+
+        Raises:
+            NotFoundError: no such turn of this voter.
+            ConflictError: voted already, unfinished, or not the last turn.
+        """
+        with self._write() as connection:
+            battle = _load_open_battle(connection, _battle_of(connection, turn_id), voter)
+            last = battle.turns[-1]
+            if last.id != turn_id:
+                raise ConflictError("Only the last turn can be answered again.")
+            if not last.finished:
+                raise ConflictError("The models are still answering. Stop them before you ask again.")
+            connection.execute(turns.update().where(turns.c.id == turn_id).values(replaced=True))
+            _insert_turn(
+                connection,
+                battle.id,
+                battle.pairing,
+                position=last.position,
+                attempt=last.attempt + 1,
+                prompt=last.prompt,
+            )
+            return _load_battle(connection, battle.id, voter)
+
+    def save_progress(self, texts: Sequence[tuple[str, str]]) -> None:
+        """Record what answers (id, text so far) have brought, so that an unfinished one is known as such."""
+        with self._write() as connection:
+            for answer_id, text in texts:
+                connection.execute(
+                    answers.update()
+                    .where(answers.c.id == answer_id, answers.c.state.in_(("waiting", "streaming")))
+                    .values(text=text, state="streaming")
+                )
+
+    def finish(self, finished: Sequence[Answer]) -> None:
+        """Record how answers ended; their state must be a final one."""
+        with self._write() as connection:
+            for answer in finished:
+                connection.execute(answers.update().where(answers.c.id == answer.id).values(_outcome(answer)))
+
+    def mark_interrupted(self) -> int:
+        """Mark every answer that a former server left unfinished; returns how many there were."""
+        with self._write() as connection:
+            unfinished = answers.c.state.in_(("waiting", "streaming"))
+            return connection.execute(answers.update().where(unfinished).values(state="interrupted")).rowcount
+
+    def vote(self, battle_id: str, voter: str, choice: Choice) -> BattleState:
+        """Record a vote on the last turn of a battle. When this returns, the vote is on disk.
+
+        Raises:
+            NotFoundError: no such battle of this voter.
+            ConflictError: another vote was given already, or the answers are unfinished or failed.
+        """
+        try:
+            with self._write() as connection:
+                return _vote(connection, battle_id, voter, choice)
+        except IntegrityError:  # another server took the same battle's vote first: judge ours against that one
+            with self._write() as connection:
+                return _vote(connection, battle_id, voter, choice)
+
+    def battle(self, battle_id: str, voter: str) -> BattleState:
+        """A battle of this voter.
+
+        Raises:
+            NotFoundError: no such battle, or another voter's.
+        """
+        with self._read() as connection:
+            return _load_battle(connection, battle_id, voter)
+
+    def turn(self, turn_id: str, voter: str) -> Turn:
+        """A turn of this voter, replaced or not.
+
+        Raises:
+            NotFoundError: no such turn, or another voter's.
+        """
+        with self._read() as connection:
+            battle = _battle_row(connection, _battle_of(connection, turn_id), voter)
+            return _load_turns(connection, battle["id"], turns.c.id == turn_id)[0]
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        """A write transaction. SQLite has one writer: queue here, instead of polling its lock."""
+        turnstile = self._writing if self.engine.dialect.name == "sqlite" else threading.Lock()
+        with turnstile, self._connect(write=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with self._connect(write=False) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _connect(self, *, write: bool) -> Iterator[sa.Connection]:
+        try:
+            with self.engine.connect().execution_options(write=write) as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise database.explained(error, self.engine.url) from error
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+def _insert_turn(
+    connection: sa.Connection, battle_id: str, pairing: Pairing, *, position: int, attempt: int, prompt: str
+) -> None:
+    turn_id = _new_id()
+    connection.execute(
+        turns.insert().values(
+            id=turn_id,
+            battle=battle_id,
+            position=position,
+            attempt=attempt,
+            prompt=prompt,
+            created=time.time(),
+            replaced=False,
+        )
+    )
+    connection.execute(
+        answers.insert(),
+        [
+            {"id": _new_id(), "turn": turn_id, "side": side, "model": model, "state": "waiting", "text": ""}
+            for side, model in zip(SIDES, (pairing.model_a, pairing.model_b), strict=True)
+        ],
+    )
+
+
+def _vote(connection: sa.Connection, battle_id: str, voter: str, choice: Choice) -> BattleState:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_VOTE_LOCK})")
+    battle = _load_battle(connection, battle_id, voter)
+    if battle.choice == choice:
+        return battle
+    if battle.choice is not None:
+        raise ConflictError("You have voted on this battle already; a vote cannot be changed after the reveal.")
+    last = battle.turns[-1]
+    if not last.finished:
+        raise ConflictError("The models are still answering. Stop them, or wait, before you vote.")
+    if not last.votable:
+        raise ConflictError("One of the answers is missing or incomplete, so there is nothing to compare. Try that turn again.")
+    preferred = {"a": last.a.id, "b": last.b.id}.get(choice)
+    connection.execute(
+        votes.insert().values(
+            battle=battle_id,
+            turn=last.id,
+            verdict="preferred" if preferred else choice,
+            preferred=preferred,
+            voter=voter,
+            created=time.time(),
+        )
+    )
+    return _load_battle(connection, battle_id, voter)
+
+
+def _battle_of(connection: sa.Connection, turn_id: str) -> str:
+    found = connection.execute(sa.select(turns.c.battle).where(turns.c.id == turn_id)).scalar()
+    if found is None:
+        raise NotFoundError("There is no such turn here.")
+    return found
+
+
+def _battle_row(connection: sa.Connection, battle_id: str, voter: str) -> sa.RowMapping:
+    row = connection.execute(sa.select(battles).where(battles.c.id == battle_id)).mappings().one_or_none()
+    if row is None or row["voter"] != voter:
+        raise NotFoundError("There is no such battle here. It may belong to another browser.")
+    return row
+
+
+def _load_open_battle(connection: sa.Connection, battle_id: str, voter: str) -> BattleState:
+    battle = _load_battle(connection, battle_id, voter)
+    if battle.choice is not None:
+        raise ConflictError("You have voted on this battle already. Begin a new round.")
+    return battle
+
+
+def _load_battle(connection: sa.Connection, battle_id: str, voter: str) -> BattleState:
+    row = _battle_row(connection, battle_id, voter)
+    current = _load_turns(connection, battle_id, turns.c.battle == battle_id, sa.not_(turns.c.replaced))
+    pairing = Pairing(row["model_a"], row["model_b"], row["propensity"], row["method"])
+    return BattleState(row["id"], row["voter"], pairing, current, _choice(connection, battle_id))
+
+
+def _choice(connection: sa.Connection, battle_id: str) -> Choice | None:
+    chosen = sa.func.coalesce(answers.c.side, votes.c.verdict)
+    query = sa.select(chosen).select_from(votes.outerjoin(answers, votes.c.preferred == answers.c.id))
+    return connection.execute(query.where(votes.c.battle == battle_id)).scalar()
+
+
+def _load_turns(connection: sa.Connection, battle_id: str, *conditions: sa.ColumnElement[bool]) -> tuple[Turn, ...]:
+    turn_rows = connection.execute(sa.select(turns).where(*conditions).order_by(turns.c.position)).mappings().all()
+    found: dict[str, dict[str, Answer]] = {row["id"]: {} for row in turn_rows}
+    for row in connection.execute(sa.select(answers).where(answers.c.turn.in_(found))).mappings():
+        found[row["turn"]][row["side"]] = _answer(row)
+    return tuple(
+        Turn(row["id"], battle_id, row["position"], row["attempt"], row["prompt"], **found[row["id"]]) for row in turn_rows
+    )
+
+
+def _answer(row: sa.RowMapping) -> Answer:
+    usage = Usage(input_tokens=row["input_tokens"], output_tokens=row["output_tokens"], cost=row["cost"])
+    error = ErrorRecord(kind=row["error_kind"], detail=row["error_detail"]) if row["error_kind"] else None
+    return Answer(
+        id=row["id"],
+        side=row["side"],
+        model=row["model"],
+        state=row["state"],
+        text=row["text"],
+        first_token_s=row["first_token_s"],
+        total_s=row["total_s"],
+        usage=usage,
+        finish_reason=row["finish_reason"],
+        error=error,
+    )
+
+
+def _outcome(answer: Answer) -> dict[str, object]:
+    usage = answer.usage or Usage()
+    return {
+        "state": answer.state,
+        "text": answer.text,
+        "first_token_s": answer.first_token_s,
+        "total_s": answer.total_s,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost": usage.cost,
+        "finish_reason": answer.finish_reason,
+        "error_kind": answer.error.kind if answer.error else None,
+        "error_detail": answer.error.detail if answer.error else None,
+    }
