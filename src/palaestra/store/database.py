@@ -76,8 +76,9 @@ def migrate(engine: sa.Engine) -> None:
 
 def explained(error: DBAPIError, url: sa.URL) -> DatabaseError:
     """A driver's error as ours: what was tried, what the driver said, what to do."""
+    said = " ".join(str(error.orig).split())
     return DatabaseError(
-        f"cannot use database {url}: {str(error.orig).strip()}; give a database that exists, can be reached and written, "
+        f"cannot use database {url}: {said}; give a database that exists, can be reached and written, "
         "with --database"
     )
 

@@ -1,0 +1,58 @@
+"""The draw: uniform over pairs, fair in sides, honest in its propensity, and resting those that fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from scipy import stats
+
+from palaestra.arena.pairing import Matchmaker
+from palaestra.errors import MissingPartError
+
+MODELS = ["one", "two", "three", "four"]
+
+
+def test_pairs_are_uniform_and_sides_fair() -> None:
+    matchmaker = Matchmaker(MODELS, seed=7)
+    drawn = Counter()
+    for _ in range(12_000):
+        pair = matchmaker.draw()
+        assert pair is not None
+        assert pair.propensity == pytest.approx(1 / 6)
+        drawn[pair.model_a, pair.model_b] += 1
+    assert len(drawn) == 12
+    assert stats.chisquare(list(drawn.values())).pvalue > 1e-4
+
+
+def test_a_seed_makes_the_draw_reproducible() -> None:
+    first, second = Matchmaker(MODELS, seed=3), Matchmaker(MODELS, seed=3)
+    assert [first.draw() for _ in range(50)] == [second.draw() for _ in range(50)]
+
+
+def test_a_model_that_keeps_failing_rests_and_comes_back() -> None:
+    now = 0.0
+    matchmaker = Matchmaker(MODELS, seed=1, clock=lambda: now)
+    for _ in range(3):
+        matchmaker.report("two", answered=False)
+    assert matchmaker.in_service() == ["one", "three", "four"]
+    pair = matchmaker.draw()
+    assert pair is not None
+    assert pair.propensity == pytest.approx(1 / 3)
+    now = 61.0
+    assert matchmaker.in_service() == MODELS
+    matchmaker.report("two", answered=True)
+    matchmaker.report("two", answered=False)
+    assert matchmaker.in_service() == MODELS
+
+
+def test_with_fewer_than_two_in_service_there_is_no_pair() -> None:
+    matchmaker = Matchmaker(["one", "two"], seed=1)
+    for _ in range(3):
+        matchmaker.report("one", answered=False)
+    assert matchmaker.draw() is None
+
+
+def test_one_model_is_no_arena() -> None:
+    with pytest.raises(MissingPartError, match=r"found 1 models.*at least 2.*models\.toml"):
+        Matchmaker(["one"])
