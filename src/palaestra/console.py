@@ -57,4 +57,6 @@ def write_json(data: Any, target: str) -> None:  # noqa: ANN401 - anything that 
     try:
         Path(target).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot write JSON to {target!r}: {error.strerror}; give a writable path, or - for standard output") from error
+        raise InputError(
+            f"cannot write JSON to {target!r}: {error.strerror}; give a writable path, or - for standard output"
+        ) from error

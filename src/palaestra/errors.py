@@ -5,7 +5,7 @@
     │   ├── VoteFileError                a vote file, with row and column
     │   ├── ModelsFileError              a models.toml
     │   └── DatabaseError                a database that cannot be opened, written or migrated
-    ├── MissingPartError    (ImportError, RuntimeError) exit code 3: an extra, a server, a key, with the command that helps
+    ├── MissingPartError    (ImportError, RuntimeError) exit code 3: an extra, a server, a key
     ├── LedgerError                      the ledger refuses; the arena answers with the leaf's `status`
     │   ├── NotFoundError   (LookupError) no such battle, or not yours (404: which of the two is nobody's business)
     │   ├── ConflictError                voted already, unfinished, still answering (409)
@@ -45,7 +45,7 @@ class DatabaseError(InputError):
 
 
 class MissingPartError(PalaestraError, ImportError, RuntimeError):
-    """A needed part is missing: an extra, a program, a key. The message holds the command that installs or starts it."""
+    """A needed part is missing: an extra, a program, a key. The message holds the command that helps."""
 
     exit_code = 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ def test_nothing_is_shown_ahead_of_a_side_that_still_writes(a: Model, b: Model) 
 @given(models, models)
 def test_it_never_goes_back_and_never_above_the_ceiling(a: Model, b: Model) -> None:
     shown = shown_over_time(a, b)
-    for before, after in zip(shown, shown[1:], strict=False):
+    for before, after in pairwise(shown):
         assert 0 <= after - before <= 240 * TICK + 1
 
 
@@ -64,7 +65,7 @@ def test_the_pace_does_not_change_when_the_shorter_answer_ends() -> None:
     """A slow short answer beside a fast long one: the long one must not rush off once the short one is complete."""
     slow, fast = Model(0.2, 40, 200), Model(0.2, 1000, 2000)
     shown = shown_over_time(slow, fast, 40)
-    steps = [after - before for before, after in zip(shown, shown[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(shown)]
     reached = next(step for step, value in enumerate(shown) if value >= 200)
     before, after = steps[reached - 12 : reached - 2], steps[reached + 2 : reached + 12]
     assert abs(sum(before) - sum(after)) <= 3

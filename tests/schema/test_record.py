@@ -93,7 +93,14 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         ).map(tuple),
         components=st.lists(st.lists(name, max_size=2).map(tuple), max_size=2).map(tuple),
         settings=json_object,
-        data=st.builds(schema.VoteData, votes=number, voters=st.none() | count, sha256=name, first=st.none() | moment, last=st.none() | moment),
+        data=st.builds(
+            schema.VoteData,
+            votes=number,
+            voters=st.none() | count,
+            sha256=name,
+            first=st.none() | moment,
+            last=st.none() | moment,
+        ),
         fit=st.builds(schema.FitReport, iterations=count, log_likelihood=number, held_out_log_loss=st.none() | number),
         warnings=st.lists(text, max_size=2).map(tuple),
         covariance=st.lists(st.lists(number, max_size=2).map(tuple), max_size=2).map(tuple),
@@ -175,10 +182,10 @@ def test_content_of_the_140k_release_loads() -> None:
 
 def test_another_version_is_refused() -> None:
     old = RunCard(id="1", command="c", config={}, started=datetime.now(UTC)).to_dict() | {"schema": "palaestra.run/0"}
-    with pytest.raises(InputError, match="palaestra.run/0.*expected.*palaestra.run/1"):
+    with pytest.raises(InputError, match=r"palaestra\.run/0.*expected.*palaestra\.run/1"):
         RunCard.from_dict(old)
     table = pa.table({"id": ["1"]}).replace_schema_metadata({"schema": "palaestra.run/0"})
-    with pytest.raises(InputError, match="palaestra.run/0"):
+    with pytest.raises(InputError, match=r"palaestra\.run/0"):
         schema.from_table(RunCard, table)
 
 

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.exc import DBAPIError
 
 from palaestra.errors import ConflictError, DatabaseError, NotFoundError
 from palaestra.schema import Battle, ErrorRecord, Usage, from_table, to_table
@@ -47,7 +48,12 @@ def test_progress_and_interruption(ledger: Ledger) -> None:
     assert ledger.battle(battle.id, "voter").turns[0].a.state == "streaming"
     assert ledger.mark_interrupted() == 2
     turn = ledger.battle(battle.id, "voter").turns[0]
-    assert (turn.a.state, turn.a.text, turn.finished, turn.votable) == ("interrupted", "half an ans", True, False)
+    assert (turn.a.state, turn.a.text, turn.finished, turn.votable) == (
+        "interrupted",
+        "half an ans",
+        True,
+        False,
+    )
     with pytest.raises(ConflictError, match="missing or incomplete"):
         ledger.vote(battle.id, "voter", "a")
 
@@ -61,7 +67,15 @@ def test_progress_never_overwrites_a_finished_answer(ledger: Ledger) -> None:
 def test_an_answer_keeps_its_figures_and_its_failure(ledger: Ledger) -> None:
     turn = ledger.start_battle("voter", PAIRING, "a question").turns[0]
     usage = Usage(input_tokens=12, output_tokens=34, cost=0.5)
-    good = replace(turn.a, state="complete", text="é∑🙂", first_token_s=0.25, total_s=2.0, usage=usage, finish_reason="stop")
+    good = replace(
+        turn.a,
+        state="complete",
+        text="é∑🙂",
+        first_token_s=0.25,
+        total_s=2.0,
+        usage=usage,
+        finish_reason="stop",
+    )
     bad = replace(turn.b, state="failed", error=ErrorRecord(kind="timeout", detail="no token in 60 s"), usage=Usage())
     ledger.finish([good, bad])
     found = ledger.turn(turn.id, "voter")
@@ -135,7 +149,12 @@ def test_turns_and_attempts(ledger: Ledger) -> None:
         ledger.add_turn(first.id, "voter", "more still", most=2)
     ledger.vote(first.id, "voter", "b")
     record = next(battle_records(ledger.engine))
-    assert [message.text for message in record.conversation_b] == ["a question", "another answer", "more", "another answer"]
+    assert [message.text for message in record.conversation_b] == [
+        "a question",
+        "another answer",
+        "more",
+        "another answer",
+    ]
     assert record.turn == 2
     assert from_table(Battle, to_table(Battle, [record])) == [record]
 
@@ -143,7 +162,7 @@ def test_turns_and_attempts(ledger: Ledger) -> None:
 @pytest.mark.parametrize("statement", ["UPDATE votes SET voter = 'x'", "DELETE FROM votes"])
 def test_votes_cannot_be_changed_or_deleted(ledger: Ledger, statement: str) -> None:
     ledger.vote(finished_battle(ledger).id, "voter", "a")
-    with pytest.raises(sa.exc.DBAPIError, match="append-only"), ledger.engine.begin() as connection:
+    with pytest.raises(DBAPIError, match="append-only"), ledger.engine.begin() as connection:
         connection.execute(sa.text(statement))
     assert vote_frame(ledger.engine).height == 1
 

@@ -36,8 +36,8 @@ class Vote(BaseModel):
     choice: Choice
 
 
-def api_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]) -> APIRouter:
-    """The routes below /api."""
+def turn_routes(battles: Battles) -> APIRouter:
+    """Begin, go on, ask again, stop, watch."""
     routes = APIRouter(prefix="/api")
     watched = _Watched(battles)
 
@@ -57,12 +57,6 @@ def api_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]) 
     async def stop(turn: str, request: Request) -> dict[str, str]:
         return {"state": await battles.stop(known_voter(request), turn)}
 
-    @routes.post("/battles/{battle}/vote")
-    async def vote(battle: str, body: Vote, request: Request) -> dict[str, Any]:
-        before = board.current
-        voted = await battles.vote(known_voter(request), battle, body.choice)
-        return {"reveal": reveal(voted, specs, before, await board.refresh())}
-
     @routes.get("/turns/{turn}/events", response_class=EventSourceResponse)
     async def events(
         turn: Annotated[LiveTurn | Turn, Depends(watched)], last_event_id: Annotated[str, Header()] = ""
@@ -72,6 +66,19 @@ def api_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]) 
             return
         async for number, event in turn.events(int(last_event_id) if last_event_id.isdecimal() else 0):
             yield ServerSentEvent(data=event, id=str(number))
+
+    return routes
+
+
+def board_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]) -> APIRouter:
+    """Vote, and what the votes amount to."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.post("/battles/{battle}/vote")
+    async def vote(battle: str, body: Vote, request: Request) -> dict[str, Any]:
+        before = board.current
+        voted = await battles.vote(known_voter(request), battle, body.choice)
+        return {"reveal": reveal(voted, specs, before, await board.refresh())}
 
     @routes.get("/leaderboard")
     async def leaderboard() -> dict[str, Any]:
@@ -108,5 +115,9 @@ def _ended(turn: Turn) -> dict[str, Any]:
     for answer in (turn.a, turn.b):
         stream = BlockStream()
         blocks = [[k, html] for k, html in stream.finish(answer.text)]
-        event[answer.side] = {"blocks": blocks, "count": len(stream.blocks), "failed": answer.state == "failed"}
+        event[answer.side] = {
+            "blocks": blocks,
+            "count": len(stream.blocks),
+            "failed": answer.state == "failed",
+        }
     return event

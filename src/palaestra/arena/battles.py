@@ -1,6 +1,6 @@
 """What happens in a battle: begin, go on, ask again, stop, vote.
 
-This is the one place where the ledger, the pairing and the live turns meet; routes call it, and it knows nothing of HTTP.
+This is the one place where the ledger, the pairing and the live turns meet. Routes call it; it knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from palaestra.arena.pairing import Matchmaker
+from palaestra.arena.settings import ArenaSettings
 from palaestra.arena.turns import Ask, LiveTurn
 from palaestra.errors import InputError, LedgerError, PalaestraError
 from palaestra.schema import Message
@@ -51,37 +52,18 @@ class Battles:
     """Every battle of this arena.
 
     Args:
+        settings: limits and pace.
         ledger: where everything is written.
         matchmaker: who meets whom.
         ask: asks a model.
-        ceiling: characters a second that are shown, at most.
-        longest_prompt: characters.
-        most_turns: turns a battle.
-        most_live: turns answered at the same time, by everybody together.
-        most_live_each: the same, by one voter.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        matchmaker: Matchmaker,
-        ask: Ask,
-        *,
-        ceiling: float,
-        longest_prompt: int,
-        most_turns: int,
-        most_live: int,
-        most_live_each: int,
-    ) -> None:
+    def __init__(self, settings: ArenaSettings, ledger: Ledger, matchmaker: Matchmaker, ask: Ask) -> None:
+        self.settings = settings
         self.ledger = ledger
         self.matchmaker = matchmaker
         self.live: dict[str, LiveTurn] = {}
-        self.longest_prompt = longest_prompt
-        self.most_turns = most_turns
         self._ask = ask
-        self._ceiling = ceiling
-        self._most_live = most_live
-        self._most_live_each = most_live_each
         self._voters: Counter[str] = Counter()
         self._saved: dict[str, str] = {}
 
@@ -104,7 +86,9 @@ class Battles:
             PromptError, BusyError, NotFoundError, ConflictError: see `Ledger.add_turn`.
         """
         text = self._checked(prompt)
-        return await self._answer(voter, lambda: self.ledger.add_turn(battle_id, voter, text, most=self.most_turns))
+        return await self._answer(
+            voter, lambda: self.ledger.add_turn(battle_id, voter, text, most=self.settings.most_turns)
+        )
 
     async def ask_again(self, voter: str, turn_id: str) -> Turn:
         """Ask both models the last question again; the former answers stay in the ledger.
@@ -158,17 +142,18 @@ class Battles:
         text = prompt.strip()
         if not text:
             raise PromptError("The message is empty. Write something for the models to answer.")
-        if len(text) > self.longest_prompt:
+        longest = self.settings.longest_prompt
+        if len(text) > longest:
             raise PromptTooLongError(
-                f"The message has {len(text):,} characters; at most {self.longest_prompt:,} can be sent. Shorten it."
+                f"The message has {len(text):,} characters; at most {longest:,} can be sent. Shorten it."
             )
         return text
 
     async def _answer(self, voter: str, write: Callable[[], BattleState]) -> Turn:
         """Take a seat among the live turns, write the turn down, and have it answered."""
-        if self._voters[voter] >= self._most_live_each:
+        if self._voters[voter] >= self.settings.most_live_each:
             raise ImpatientError("Your earlier answers are still being written. Stop them, or wait for them to end.")
-        if self._voters.total() >= self._most_live:
+        if self._voters.total() >= self.settings.most_live:
             raise BusyError("The arena is full at the moment. Try again in a minute.")
         self._voters[voter] += 1
         try:
@@ -178,7 +163,7 @@ class Battles:
             raise
         turn = battle.turns[-1]
         histories = (_history(battle, "a"), _history(battle, "b"))
-        live = LiveTurn(turn, histories, ask=self._ask, record=self._record, ceiling=self._ceiling)
+        live = LiveTurn(turn, histories, settings=self.settings, ask=self._ask, record=self._record)
         self.live[turn.id] = live
         live.task.add_done_callback(lambda _: self._forget(voter, turn))
         return turn

@@ -22,7 +22,7 @@ _SHORTEST_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How far one side has come: characters, seconds it has been writing since its first one, and whether it has ended."""
+    """How far one side has come: characters, seconds of writing since the first one, and whether it has ended."""
 
     characters: int
     seconds: float

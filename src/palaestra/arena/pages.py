@@ -1,4 +1,4 @@
-"""The pages that a person reads: battle, leaderboard, about. Jinja templates, filled here, readable without a script."""
+"""The pages that a person reads: battle, leaderboard, about; Jinja templates that are readable without a script."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TICKS = 5
 def page_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]) -> APIRouter:
     """The routes of pages."""
     routes = APIRouter(include_in_schema=False)
-    limits = {"prompt": battles.longest_prompt, "turns": battles.most_turns}
+    limits = {"prompt": battles.settings.longest_prompt, "turns": battles.settings.most_turns}
     highlight = highlight_css()
 
     @routes.get("/", response_class=HTMLResponse)
@@ -37,7 +37,9 @@ def page_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec])
 
     @routes.get("/battle/{battle}", response_class=HTMLResponse)
     async def one_battle(battle: str, request: Request) -> Response:
-        live = frozenset(battles.live)  # before the ledger: a turn that ends in between is then streamed, not "interrupted"
+        live = frozenset(
+            battles.live
+        )  # before the ledger: a turn that ends in between is then streamed, not "interrupted"
         found = await asyncio.to_thread(battles.ledger.battle, battle, known_voter(request))
         view = await asyncio.to_thread(_battle_view, found, live, board, specs)
         return _page(request, "battle", "Battle", battle=view, limits=limits)
@@ -104,7 +106,10 @@ def _board_view(board: Leaderboard, specs: dict[str, ModelSpec]) -> dict[str, An
     rows = []
     for line in board.models:
         spec = specs.get(line.model)
-        made_by = {"organization": spec.organization if spec else None, "license": spec.license if spec else None}
+        made_by = {
+            "organization": spec.organization if spec else None,
+            "license": spec.license if spec else None,
+        }
         rows.append(line.model_dump() | made_by)
     rated = {line.model for line in board.models}
     return {

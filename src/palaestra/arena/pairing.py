@@ -37,7 +37,9 @@ class Matchmaker:
         self, models: Sequence[str], *, seed: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if len(models) < 2:  # noqa: PLR2004 - a pair is two
-            raise MissingPartError(f"found {len(models)} models, an arena needs at least 2; add [[model]] tables to models.toml")
+            raise MissingPartError(
+                f"found {len(models)} models, an arena needs at least 2; add [[model]] tables to models.toml"
+            )
         self.models = tuple(models)
         self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for by the seed
         self._clock = clock

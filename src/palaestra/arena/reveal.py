@@ -32,9 +32,7 @@ def reveal(
     return {"choice": battle.choice, **sides}
 
 
-def _side(
-    answer: Answer, spec: ModelSpec | None, before: Leaderboard | None, after: Leaderboard
-) -> dict[str, Any]:
+def _side(answer: Answer, spec: ModelSpec | None, before: Leaderboard | None, after: Leaderboard) -> dict[str, Any]:
     tokens = answer.usage.output_tokens if answer.usage else None
     writing = answer.total_s - answer.first_token_s if answer.total_s and answer.first_token_s is not None else None
     return {

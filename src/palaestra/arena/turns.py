@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from palaestra.arena.pace import CommonPace, Written
 from palaestra.arena.rendering import BlockStream
+from palaestra.arena.settings import ArenaSettings
 from palaestra.errors import ModelError
 from palaestra.gateway.client import Completion
 from palaestra.schema import ErrorRecord, Message
@@ -27,8 +28,6 @@ Ask = Callable[[str, Sequence[Message]], AsyncIterator[str | Completion]]
 Record = Callable[[Sequence[Answer]], Awaitable[None]]
 
 TICK_S = 0.15
-ABANDONED_S = 30.0
-"""With no browser looking on for so long, the models are stopped: nobody pays for answers that nobody reads."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,9 +90,9 @@ class LiveTurn:
     Args:
         turn: as the ledger holds it.
         histories: what each side's model is sent, the new prompt included.
+        settings: the pace, and how long a turn goes on with nobody looking.
         ask: asks a model; yields text and at last a Completion, or raises ModelError.
         record: writes how the answers ended into the ledger.
-        ceiling: characters a second, at most.
     """
 
     def __init__(
@@ -101,16 +100,17 @@ class LiveTurn:
         turn: Turn,
         histories: tuple[Sequence[Message], Sequence[Message]],
         *,
+        settings: ArenaSettings,
         ask: Ask,
         record: Record,
-        ceiling: float,
     ) -> None:
         self.turn = turn
         self.sides = {"a": LiveSide(turn.a, histories[0]), "b": LiveSide(turn.b, histories[1])}
         self.state: TurnState = "waiting"
         self._ask = ask
         self._record = record
-        self._pace = CommonPace(ceiling)
+        self._pace = CommonPace(settings.pace)
+        self._abandoned_after = settings.abandoned_after
         self._version = 0
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -172,7 +172,7 @@ class LiveTurn:
                 side.error = ErrorRecord(kind="empty", detail="the answer is blank")
         except ModelError as error:
             side.error = error.record
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a fault of one model must not end the battle without a word
             _log.exception("asking %s failed in an unforeseen way", side.answer.model)
             side.error = ErrorRecord(kind="server_error", detail=f"{type(error).__name__}: {error}")
         finally:
@@ -188,7 +188,7 @@ class LiveTurn:
                 return "failed"
             if self._stop.is_set():
                 return self._stop_as
-            if not self._watchers and now - self._left > ABANDONED_S:
+            if not self._watchers and now - self._left > self._abandoned_after:
                 return "stopped"
             written = [side.written() for side in self.sides.values()]
             shown = self._pace.advance(now - before, written)
@@ -219,10 +219,12 @@ class LiveTurn:
         if state != "done":
             for side in self.sides.values():
                 side.text = side.text[: self._pace.shown]
-        answered: AnswerState = "complete" if state == "done" else "interrupted" if state == "interrupted" else "stopped"
+        answered: AnswerState = (
+            "complete" if state == "done" else "interrupted" if state == "interrupted" else "stopped"
+        )
         try:
             await self._record([side.outcome(answered) for side in self.sides.values()])
-        except Exception:
+        except Exception:  # noqa: BLE001 - the browser must hear of it, whatever it was
             _log.exception("turn %s could not be written", self.turn.id)
             state = "interrupted"
         self._publish(state)

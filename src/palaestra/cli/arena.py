@@ -12,64 +12,36 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from palaestra import console
+from palaestra.arena.settings import ArenaSettings
 from palaestra.errors import InputError, MissingPartError
 
-_DEFAULT_DATABASE = "sqlite:///arena.db"
 
-
-def serve(
-    *,
-    models: Path = Path("models.toml"),
-    database: str = _DEFAULT_DATABASE,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    pace: float = 240.0,
-    seed: int | None = None,
-) -> None:
-    """Open an arena in the browser.
-
-    Parameters
-    ----------
-    models
-        The contestants.
-    database
-        The ledger: sqlite:///FILE, made where it is not there, or postgresql://USER@HOST/NAME.
-    host
-        The address to listen on. Anybody who can reach it can vote.
-    port
-        The port to listen on; 0 takes a free one.
-    pace
-        Characters a second that are shown of each answer, at most.
-    seed
-        Seed of the draw of pairs and sides; without one, the operating system's randomness.
-    """
+def serve(settings: Annotated[ArenaSettings, Parameter(name="*")] | None = None) -> None:
+    """Open an arena in the browser."""
+    settings = settings or ArenaSettings()
     try:
         import uvicorn
 
-        from palaestra.arena.app import ArenaConfig, create_app
+        from palaestra.arena.app import create_app
         from palaestra.gateway import Gateway, load_models
     except ImportError as error:
         raise MissingPartError(f"the arena needs {error.name}: pip install 'palaestra[arena]'") from error
     from palaestra import ranking
     from palaestra.store.ledger import Ledger
 
-    specs = load_models(models)
-    listening = _listen(host, port)
-    ledger = Ledger(database)
+    specs = load_models(settings.models)
+    listening = _listen(settings.host, settings.port)
+    ledger = Ledger(settings.database)
 
     async def run() -> None:
         async with Gateway(specs) as gateway:
-            app = create_app(
-                ledger=ledger,
-                specs=specs,
-                ask=gateway.stream,
-                fit=ranking.fit,
-                config=ArenaConfig(pace=pace, seed=seed),
+            app = create_app(settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.fit)
+            server = uvicorn.Server(
+                uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
             )
-            settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
             console.note(f"{len(specs)} contestants; the ledger is {ledger.engine.url}")
-            console.note(f"The arena is open: http://{host}:{listening.getsockname()[1]}  (Ctrl+C closes it)")
-            await uvicorn.Server(settings).serve(sockets=[listening])
+            console.note(f"The arena is open: http://{settings.host}:{listening.getsockname()[1]}  (Ctrl+C closes it)")
+            await server.serve(sockets=[listening])
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
@@ -79,7 +51,7 @@ def serve(
         listening.close()
 
 
-def export(database: str = _DEFAULT_DATABASE, *, out: Annotated[Path, Parameter(name=["--out", "-o"])]) -> None:
+def export(database: str = ArenaSettings().database, *, out: Annotated[Path, Parameter(name=["--out", "-o"])]) -> None:
     """Write every voted battle, with both conversations, to a Parquet file in the columns of the public releases.
 
     Parameters
@@ -114,5 +86,9 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), backlog=512)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise InputError(f"port {port} on {host} is in use; stop what listens there, or give another with --port") from error
-        raise InputError(f"cannot listen on {host}:{port}: {error.strerror or error}; give another --host or --port") from error
+            raise InputError(
+                f"port {port} on {host} is in use; stop what listens there, or give another with --port"
+            ) from error
+        raise InputError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; give another --host or --port"
+        ) from error

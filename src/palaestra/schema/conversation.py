@@ -68,7 +68,8 @@ class ToolResultPart(Struct):
 
 
 Part = Annotated[
-    TextPart | ImagePart | DocumentPart | SearchResultPart | ToolCallPart | ToolResultPart, Field(discriminator="type")
+    TextPart | ImagePart | DocumentPart | SearchResultPart | ToolCallPart | ToolResultPart,
+    Field(discriminator="type"),
 ]
 
 

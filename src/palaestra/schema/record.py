@@ -158,9 +158,11 @@ def _merged_struct(members: Sequence[Any]) -> pa.DataType:
     for member in members:
         inner = get_args(member)[0] if get_origin(member) is Annotated else member
         for field in _fields(inner):
-            known = merged.setdefault(field.name, field if field.name == "type" else field.with_nullable(True))
+            known = merged.setdefault(field.name, field if field.name == "type" else field.with_nullable(nullable=True))
             if known.type != field.type:
-                raise TypeError(f"field {field.name!r} is {known.type} in one member of a union and {field.type} in another")
+                raise TypeError(
+                    f"field {field.name!r} is {known.type} in one member of a union and {field.type} in another"
+                )
     return pa.struct(list(merged.values()))
 
 

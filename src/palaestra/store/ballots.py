@@ -5,7 +5,7 @@ The side of the preferred answer is looked up here, which is the only place wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import polars as pl
@@ -29,9 +29,9 @@ VOTE_COLUMNS: dict[str, pl.DataType] = {
     "propensity": pl.Float64(),
 }
 
-_WINNER = sa.case(
-    (answers.c.side == "a", "model_a"), (answers.c.side == "b", "model_b"), else_=votes.c.verdict
-).label("winner")
+_WINNER = sa.case((answers.c.side == "a", "model_a"), (answers.c.side == "b", "model_b"), else_=votes.c.verdict).label(
+    "winner"
+)
 
 _VOTES = sa.select(
     votes.c.id,
@@ -88,7 +88,11 @@ def battle_records(engine: sa.Engine) -> Iterator[Battle]:
     try:
         with engine.connect() as connection:
             for vote in connection.execute(_VOTES.order_by(votes.c.id)).mappings().all():
-                seen = (turns.c.battle == vote["evaluation_session_id"], sa.not_(turns.c.replaced), turns.c.position <= vote["turn"])
+                seen = (
+                    turns.c.battle == vote["evaluation_session_id"],
+                    sa.not_(turns.c.replaced),
+                    turns.c.position <= vote["turn"],
+                )
                 said = connection.execute(texts.where(*seen)).all()
                 yield Battle(
                     id=vote["evaluation_session_id"],
@@ -107,7 +111,7 @@ def battle_records(engine: sa.Engine) -> Iterator[Battle]:
         raise _not_a_ledger(error, engine) from error
 
 
-def _conversation(said: list[sa.Row], side: str) -> tuple[Message, ...]:
+def _conversation(said: Sequence[sa.Row], side: str) -> tuple[Message, ...]:
     messages: list[Message] = []
     for prompt, answered_side, text in said:
         if answered_side == side:

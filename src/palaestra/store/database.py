@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from palaestra.errors import DatabaseError, MissingPartError
@@ -44,7 +45,7 @@ def open_engine(url: str, *, create: bool = False) -> sa.Engine:
         engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
     except ImportError as error:
         raise MissingPartError("PostgreSQL needs its driver: pip install 'palaestra[postgres]'") from error
-    sa.event.listen(engine, "connect", _set_postgresql_durability)
+    event.listen(engine, "connect", _set_postgresql_durability)
     return engine
 
 
@@ -78,8 +79,7 @@ def explained(error: DBAPIError, url: sa.URL) -> DatabaseError:
     """A driver's error as ours: what was tried, what the driver said, what to do."""
     said = " ".join(str(error.orig).split())
     return DatabaseError(
-        f"cannot use database {url}: {said}; give a database that exists, can be reached and written, "
-        "with --database"
+        f"cannot use database {url}: {said}; give a database that exists, can be reached and written, with --database"
     )
 
 
@@ -92,7 +92,9 @@ def _parse(url: str) -> sa.URL:
     if backend == "sqlite":
         return parsed
     if backend in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in {"postgresql", "postgres"} else parsed
+        return (
+            parsed.set(drivername="postgresql+psycopg") if parsed.drivername in {"postgresql", "postgres"} else parsed
+        )
     raise DatabaseError(f"found a database of kind {backend!r} in {parsed}; {_EXPECTED}")
 
 
@@ -103,10 +105,12 @@ def _open_sqlite(url: sa.URL, *, create: bool) -> sa.Engine:
     if not create and not path.is_file():
         raise DatabaseError(f"no database at {path}; `palaestra arena serve` makes one")
     if create and not path.parent.is_dir():
-        raise DatabaseError(f"cannot create a database at {path}: the folder {path.parent} does not exist; create it first")
+        raise DatabaseError(
+            f"cannot create a database at {path}: the folder {path.parent} does not exist; create it first"
+        )
     engine = sa.create_engine(url, pool_size=20, max_overflow=20)
-    sa.event.listen(engine, "connect", _set_sqlite_durability)
-    sa.event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "connect", _set_sqlite_durability)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -141,7 +141,9 @@ class Ledger:
             battle = _load_open_battle(connection, battle_id, voter)
             last = battle.turns[-1]
             if not last.finished:
-                raise ConflictError("The models are still answering. Stop them, or wait, before you send the next message.")
+                raise ConflictError(
+                    "The models are still answering. Stop them, or wait, before you send the next message."
+                )
             if not last.votable:
                 raise ConflictError("The last answers are incomplete. Try that turn again before you go on.")
             if last.position >= most:
@@ -230,19 +232,19 @@ class Ledger:
             return _load_turns(connection, battle["id"], turns.c.id == turn_id)[0]
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def _write(self) -> Generator[sa.Connection]:
         """A write transaction. SQLite has one writer: queue here, instead of polling its lock."""
         turnstile = self._writing if self.engine.dialect.name == "sqlite" else threading.Lock()
         with turnstile, self._connect(write=True) as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def _read(self) -> Generator[sa.Connection]:
         with self._connect(write=False) as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def _connect(self, *, write: bool) -> Iterator[sa.Connection]:
+    def _connect(self, *, write: bool) -> Generator[sa.Connection]:
         try:
             with self.engine.connect().execution_options(write=write) as connection:
                 yield connection
@@ -292,7 +294,9 @@ def _vote(connection: sa.Connection, battle_id: str, voter: str, choice: Choice)
     if not last.finished:
         raise ConflictError("The models are still answering. Stop them, or wait, before you vote.")
     if not last.votable:
-        raise ConflictError("One of the answers is missing or incomplete, so there is nothing to compare. Try that turn again.")
+        raise ConflictError(
+            "One of the answers is missing or incomplete, so there is nothing to compare. Try that turn again."
+        )
     preferred = {"a": last.a.id, "b": last.b.id}.get(choice)
     connection.execute(
         votes.insert().values(
@@ -347,7 +351,8 @@ def _load_turns(connection: sa.Connection, battle_id: str, *conditions: sa.Colum
     for row in connection.execute(sa.select(answers).where(answers.c.turn.in_(found))).mappings():
         found[row["turn"]][row["side"]] = _answer(row)
     return tuple(
-        Turn(row["id"], battle_id, row["position"], row["attempt"], row["prompt"], **found[row["id"]]) for row in turn_rows
+        Turn(row["id"], battle_id, row["position"], row["attempt"], row["prompt"], **found[row["id"]])
+        for row in turn_rows
     )
 
 

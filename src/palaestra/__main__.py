@@ -1,0 +1,5 @@
+"""`python -m palaestra` is `palaestra`."""
+
+from palaestra.cli import main
+
+main()
