@@ -8,7 +8,7 @@
     ├── MissingPartError    (ImportError, RuntimeError) exit code 3: an extra, a server, a key
     ├── LedgerError                      the ledger refuses; the arena answers with the leaf's `status`
     │   ├── NotFoundError   (LookupError) no such battle, or not yours (404: which of the two is nobody's business)
-    │   ├── ConflictError                voted already, unfinished, still answering (409)
+    │   └── ConflictError                voted already, unfinished, still answering (409)
     └── ModelError                       a model did not answer; carries an ErrorRecord
 
 A message says what was found, what was expected, and what to do. The command line prints it without a traceback and
@@ -17,7 +17,10 @@ exits with the leaf's `exit_code`.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from palaestra.schema.model import ErrorRecord
 
 
 class PalaestraError(Exception):
@@ -66,3 +69,11 @@ class ConflictError(LedgerError):
     """The record's state does not allow this: voted already, unfinished, still answering."""
 
     status = 409
+
+
+class ModelError(PalaestraError):
+    """A model did not answer. `record` says how it failed; its detail is for the operator, not for a voter."""
+
+    def __init__(self, record: ErrorRecord) -> None:
+        super().__init__(f"{record.kind}: {record.detail}")
+        self.record = record

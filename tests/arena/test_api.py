@@ -48,7 +48,9 @@ class Models:
     async def answer(self, name: str, prompt: str) -> Stream:
         for word in f"You said: {prompt}".split():
             yield word + " "
-        yield Completion(usage=Usage(input_tokens=3, output_tokens=9), finish_reason="stop", first_token_s=0.01, total_s=0.1)
+        yield Completion(
+            usage=Usage(input_tokens=3, output_tokens=9), finish_reason="stop", first_token_s=0.01, total_s=0.1
+        )
 
 
 class Arena:
@@ -158,7 +160,9 @@ def test_a_conversation_goes_on_with_each_side_s_own_answers(play: Callable[...,
     play(story)
 
 
-@pytest.mark.parametrize(("prompt", "status", "words"), [("", 422, "empty"), ("  \n ", 422, "empty"), ("x" * 21_000, 413, "21,000")])
+@pytest.mark.parametrize(
+    ("prompt", "status", "words"), [("", 422, "empty"), ("  \n ", 422, "empty"), ("x" * 21_000, 413, "21,000")]
+)
 def test_prompts_that_cannot_be_sent(play: Callable[..., None], prompt: str, status: int, words: str) -> None:
     async def story(arena: Arena) -> None:
         refused(await arena.post("battles", prompt=prompt), status, words)
@@ -253,9 +257,7 @@ def test_a_vote_on_what_is_not_mine_voted_or_unfinished(play: Callable[..., None
         RuntimeError("a fault of ours about Amphora-Prime"),
     ],
 )
-def test_a_model_that_fails_says_nothing_of_itself(
-    play: Callable[..., None], failure: Exception, after: int
-) -> None:
+def test_a_model_that_fails_says_nothing_of_itself(play: Callable[..., None], failure: Exception, after: int) -> None:
     async def fail(name: str, prompt: str) -> Stream:
         if name == "Bouleuterion-7":
             await asyncio.sleep(0.05)

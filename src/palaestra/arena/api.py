@@ -78,16 +78,17 @@ def board_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]
     async def vote(battle: str, body: Vote, request: Request) -> dict[str, Any]:
         before = board.current
         voted = await battles.vote(known_voter(request), battle, body.choice)
-        return {"reveal": reveal(voted, specs, before, await board.refresh())}
+        revealed = reveal(voted, specs, before, await board.refresh())
+        return {"reveal": revealed, "html": pages.reveal_fragment(revealed)}
 
     @routes.get("/leaderboard")
     async def leaderboard() -> dict[str, Any]:
         return board.current.to_dict()
 
     @routes.get("/leaderboard/events", response_class=EventSourceResponse)
-    async def leaderboard_events(request: Request) -> AsyncIterator[ServerSentEvent]:
+    async def leaderboard_events() -> AsyncIterator[ServerSentEvent]:
         async for current in board.changes():
-            html = pages.board_fragment(request, current, specs)
+            html = pages.board_fragment(current, specs)
             yield ServerSentEvent(event="board", data={"html": html, "votes": current.data.votes})
 
     return routes
@@ -106,7 +107,9 @@ class _Watched:
 
 
 def _begun(turn: Turn) -> dict[str, Any]:
-    return {"battle": turn.battle, "turn": {"id": turn.id, "events": f"/api/turns/{turn.id}/events"}}
+    """What the browser needs to watch a turn; `html` is the turn's place in the page, empty as yet."""
+    view = pages.turn_view(turn, live=True)
+    return {"battle": turn.battle, "turn": {"id": turn.id, "events": view["events"], "html": pages.turn_fragment(view)}}
 
 
 def _ended(turn: Turn) -> dict[str, Any]:

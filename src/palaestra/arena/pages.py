@@ -19,7 +19,7 @@ from palaestra.arena.rendering import highlight_css, render
 from palaestra.arena.reveal import reveal
 from palaestra.arena.voters import known_voter
 from palaestra.schema import Leaderboard, ModelSpec
-from palaestra.store.ledger import Answer, BattleState
+from palaestra.store.ledger import Answer, BattleState, Turn
 
 _TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
 _TICKS = 5
@@ -60,10 +60,19 @@ def page_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec])
     return routes
 
 
-def board_fragment(request: Request, board: Leaderboard, specs: dict[str, ModelSpec]) -> str:
+def board_fragment(board: Leaderboard, specs: dict[str, ModelSpec]) -> str:
     """The leaderboard's table as HTML, for a page that is open."""
-    template = _TEMPLATES.env.get_template("_board.html")
-    return template.render(request=request, **_board_view(board, specs))
+    return _TEMPLATES.env.get_template("_board.html").render(**_board_view(board, specs))
+
+
+def turn_fragment(view: dict[str, Any]) -> str:
+    """A turn as HTML, for a page that is open."""
+    return str(_TEMPLATES.env.get_template("_turn.html").module.show(view))  # ty: ignore[missing-attribute] - a macro
+
+
+def reveal_fragment(revealed: dict[str, Any]) -> str:
+    """Who was who, as HTML, for a page that is open."""
+    return _TEMPLATES.env.get_template("_reveal.html").render(reveal=revealed)
 
 
 def error_page(request: Request, status: int, message: str) -> Response:
@@ -78,21 +87,23 @@ def _page(request: Request, page: str, title: str, *, status_code: int = 200, **
     return response
 
 
+def turn_view(turn: Turn, *, live: bool) -> dict[str, Any]:
+    """A turn as the templates take it."""
+    return {
+        "id": turn.id,
+        "events": f"/api/turns/{turn.id}/events",
+        "prompt": turn.prompt,
+        "state": "waiting" if live else ended_state(turn),
+        "live": live,
+        "a": _answer_view(turn.a, live=live),
+        "b": _answer_view(turn.b, live=live),
+    }
+
+
 def _battle_view(
     battle: BattleState, live: frozenset[str], board: LiveBoard, specs: dict[str, ModelSpec]
 ) -> dict[str, Any]:
-    turns = [
-        {
-            "id": turn.id,
-            "events": f"/api/turns/{turn.id}/events",
-            "prompt": turn.prompt,
-            "state": "streaming" if turn.id in live else ended_state(turn),
-            "live": turn.id in live,
-            "a": _answer_view(turn.a, live=turn.id in live),
-            "b": _answer_view(turn.b, live=turn.id in live),
-        }
-        for turn in battle.turns
-    ]
+    turns = [turn_view(turn, live=turn.id in live) for turn in battle.turns]
     shown = reveal(battle, specs, None, board.current) if battle.choice else None
     return {"id": battle.id, "state": "voted" if battle.choice else "open", "turns": turns, "reveal": shown}
 

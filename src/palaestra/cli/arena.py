@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ from cyclopts import Parameter
 
 from palaestra import console
 from palaestra.arena.settings import ArenaSettings
+from palaestra.cli.listening import listen
 from palaestra.errors import InputError, MissingPartError
 
 
@@ -30,7 +29,7 @@ def serve(settings: Annotated[ArenaSettings, Parameter(name="*")] | None = None)
     from palaestra.store.ledger import Ledger
 
     specs = load_models(settings.models)
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     ledger = Ledger(settings.database)
 
     async def run() -> None:
@@ -78,17 +77,3 @@ def export(database: str = ArenaSettings().database, *, out: Annotated[Path, Par
         unfinished.unlink(missing_ok=True)
         raise InputError(f"cannot write {out}: {error.strerror or error}; give a path that can be written") from error
     console.note(f"{table.num_rows} battles written to {out}")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything else is started, so that a port in use costs nothing."""
-    try:
-        return socket.create_server((host, port), backlog=512)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise InputError(
-                f"port {port} on {host} is in use; stop what listens there, or give another with --port"
-            ) from error
-        raise InputError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; give another --host or --port"
-        ) from error

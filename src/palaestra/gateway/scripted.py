@@ -1,0 +1,115 @@
+"""Models that follow a script, inside the process: for tests, demonstrations and load.
+
+    scripted:BEHAVIOUR?first=SECONDS&delay=SECONDS&words=COUNT&after=COUNT
+
+    echo       repeats the last message, word by word
+    markdown   a text with heading, list, table, code and formula, `words` words long
+    fail       breaks off after `after` words
+    silent     never begins
+    empty      ends without a word
+
+The same messages and seed bring the same answer. An answer never names the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, fields
+from urllib.parse import parse_qsl
+
+from palaestra.errors import InputError, ModelError
+from palaestra.schema import ErrorRecord, Message
+
+_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty")
+_WORDS = "the of a wrestler ground sand oil coach turns holds lifts learns throws rests wins loses again".split()  # noqa: SIM905 - reads better
+_FIXED = """## A short lesson
+
+Wrestlers met on *soft sand*, **in pairs**, and the better one stayed.
+
+1. Take the stance.
+2. Find the hold.
+
+| hold | points |
+|------|-------:|
+| throw | 3 |
+| turn | 2 |
+
+```python
+def expected(r_a: float, r_b: float) -> float:
+    return 1 / (1 + 10 ** ((r_b - r_a) / 400))
+```
+
+The odds are $10^{(r_a - r_b)/400}$ to one.
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a scripted model does: its behaviour, seconds to the first word and between words, and counts of words."""
+
+    behaviour: str
+    first: float = 0.0
+    delay: float = 0.0
+    words: int = 40
+    after: int = 5
+
+    @classmethod
+    def parse(cls, text: str) -> Script:
+        """The script of an endpoint, without its `scripted:`.
+
+        Raises:
+            InputError: an unknown behaviour or parameter, or a value that is no number.
+        """
+        behaviour, _, query = text.partition("?")
+        if behaviour not in _BEHAVIOURS:
+            raise InputError(f"found the script {behaviour!r}, expected one of {', '.join(_BEHAVIOURS)}")
+        kinds = {field.name: field.type for field in fields(cls)[1:]}
+        values: dict[str, float] = {}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name not in kinds:
+                raise InputError(f"found the parameter {name!r} in a script, expected {', '.join(kinds)}")
+            try:
+                number = float(value)
+            except ValueError:
+                number = -1.0
+            if not 0 <= number < 1e6:  # noqa: PLR2004 - also refuses nan and inf
+                raise InputError(f"found {name}={value!r} in a script, expected a number from 0 to a million")
+            values[name] = int(number) if kinds[name] == "int" else number
+        return cls(behaviour, **values)  # ty: ignore[invalid-argument-type]
+
+
+async def stream(script: Script, messages: Sequence[Message], seed: int | None) -> AsyncIterator[str]:
+    """The words of the answer, as they come.
+
+    Raises:
+        ModelError: where the script says so.
+    """
+    if script.behaviour == "silent":
+        await asyncio.Event().wait()
+    await asyncio.sleep(script.first)
+    for count, word in enumerate(_pieces(script, messages, seed)):
+        if script.behaviour == "fail" and count >= script.after:
+            raise ModelError(ErrorRecord(kind="interrupted", detail=f"the script broke off after {script.after} words"))
+        yield word
+        await asyncio.sleep(script.delay)
+
+
+def count_words(text: str) -> int:
+    """The tokens of a scripted model are words."""
+    return len(text.split())
+
+
+def _pieces(script: Script, messages: Sequence[Message], seed: int | None) -> list[str]:
+    last = messages[-1].text
+    if script.behaviour == "empty":
+        return []
+    if script.behaviour == "echo":
+        return re.findall(r"\S+\s*", last)
+    rng = random.Random(f"{seed} {last}")  # noqa: S311 - a script, not a secret
+    words = " ".join(rng.choice(_WORDS) for _ in range(script.words)).capitalize()
+    text = _FIXED + words + "." if script.behaviour == "markdown" else words
+    return re.findall(r"\S+\s*|\s+", text)
