@@ -28,10 +28,8 @@ NAMES = ["Amphora-Prime", "Bouleuterion-7", "Caryatid-Mini", "Discobolus-XL"]
 
 def models_toml(*endpoints: str) -> str:
     """A models.toml with one contestant for each endpoint."""
-    return "\n".join(
-        f'[[model]]\nname = "{name}"\nendpoint = "{endpoint}"\norganization = "Maker of {name}"\nlicense = "Apache-2.0"\n'
-        for name, endpoint in zip(NAMES, endpoints, strict=False)
-    )
+    table = '[[model]]\nname = "{0}"\nendpoint = "{1}"\norganization = "Maker of {0}"\nlicense = "Apache-2.0"\n'
+    return "\n".join(table.format(*pair) for pair in zip(NAMES, endpoints, strict=False))
 
 
 @dataclass

@@ -3,8 +3,6 @@
 Every error has the shape {"error": {"code", "message"}}, with words for people.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any

@@ -8,10 +8,12 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_BODY = 256 * 1024
+_TOO_LARGE = f"The request is larger than {LONGEST_BODY // 1024} KiB. Shorten the message."
 
 _HEADERS = {
     "content-security-policy": (
@@ -30,10 +32,6 @@ def refusal(status: int, code: str, message: str) -> JSONResponse:
     return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)
 
 
-class BodyTooLargeError(Exception):
-    """More bytes came than a request may have."""
-
-
 class Guard:
     """The middleware."""
 
@@ -45,42 +43,26 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
-
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        refused = _refused(scope)
-        if refused is not None:
-            await refused(scope, receive, send_with_headers)
-            return
-        try:
-            await self._app(scope, _limited(receive), send_with_headers)
-        except BodyTooLargeError:
-            if started:
-                raise
-            await _too_large()(scope, receive, send_with_headers)
+        answer = _refused(scope) or self._app
+        await answer(scope, _limited(receive), send_with_headers)
 
 
 def _refused(scope: Scope) -> JSONResponse | None:
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > LONGEST_BODY:
-        return _too_large()
+        return refusal(413, "too_long", _TOO_LARGE)
     origin = headers.get("origin")
     if scope["method"] not in _READS and origin is not None and urlsplit(origin).netloc != headers.get("host"):
         return refusal(403, "foreign_origin", "This request came from another site, so nothing was done.")
     return None
-
-
-def _too_large() -> JSONResponse:
-    return refusal(413, "too_long", f"The request is larger than {LONGEST_BODY // 1024} KiB. Shorten the message.")
 
 
 def _limited(receive: Receive) -> Receive:
@@ -91,7 +73,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > LONGEST_BODY:
-            raise BodyTooLargeError
+            raise HTTPException(413, _TOO_LARGE)
         return message
 
     return limited

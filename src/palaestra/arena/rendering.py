@@ -43,14 +43,12 @@ _MATHML = (
     "math mrow mi mo mn ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable mtr mtd "
     "mstyle mpadded mphantom menclose"
 )
-_TAGS = set(
-    "p br hr h3 h4 h5 h6 strong em s del code pre blockquote ul ol li table thead tbody tr th td a span div".split()  # noqa: SIM905
-) | set(_MATHML.split())
-_MATH_ATTRIBUTES = {
-    "display", "mathvariant", "stretchy", "fence", "separator", "accent", "lspace", "rspace", "width", "height", "depth",
-    "linethickness", "columnalign", "rowspacing", "columnspacing", "displaystyle", "scriptlevel", "notation", "form",
-    "movablelimits", "largeop", "symmetric", "minsize", "maxsize",
-}  # fmt: skip
+_TEXT = "p br hr h3 h4 h5 h6 strong em s code pre blockquote ul ol li table thead tbody tr th td a span div"
+_TAGS = {*_TEXT.split(), *_MATHML.split()}
+_MATH_LOOKS = (
+    "display mathvariant stretchy fence separator accent lspace rspace width height depth linethickness columnalign "
+    "rowspacing columnspacing displaystyle scriptlevel notation form movablelimits largeop symmetric minsize maxsize"
+)
 _ATTRIBUTES: dict[str, set[str]] = {
     "a": {"href", "title", "target"},
     "code": {"class"},
@@ -59,7 +57,7 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "th": {"class"},
     "td": {"class"},
     "ol": {"start"},
-    **dict.fromkeys(_MATHML.split(), _MATH_ATTRIBUTES),
+    **{tag: set(_MATH_LOOKS.split()) for tag in _MATHML.split()},
 }
 
 

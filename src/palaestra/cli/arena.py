@@ -15,7 +15,7 @@ from palaestra.cli.listening import listen
 from palaestra.errors import InputError, MissingPartError
 
 
-def serve(settings: Annotated[ArenaSettings, Parameter(name="*")] | None = None) -> None:
+def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = None) -> None:
     """Open an arena in the browser."""
     settings = settings or ArenaSettings()
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from palaestra import console
+from palaestra.cli.flags import JsonTarget
 from palaestra.cli.listening import listen
 from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.schema import Message, ModelSpec
@@ -20,15 +21,13 @@ if TYPE_CHECKING:
 _QUESTION = "In one sentence: what is a leaderboard?"
 
 
-def list_models(*, models: Path = Path("models.toml"), json: str | None = None) -> None:
+def list_models(*, models: Path = Path("models.toml"), json: JsonTarget = None) -> None:
     """List the contestants of a models.toml.
 
     Parameters
     ----------
     models
         The file.
-    json
-        Write the list as JSON to this path, or to standard output for -.
     """
     specs = _load(models)
     if json is not None:
@@ -41,15 +40,13 @@ def list_models(*, models: Path = Path("models.toml"), json: str | None = None) 
     console.show(table)
 
 
-def check(*, models: Path = Path("models.toml"), json: str | None = None) -> int:
+def check(*, models: Path = Path("models.toml"), json: JsonTarget = None) -> int:
     """Ask every contestant one short question. Exit code 1 if one does not answer.
 
     Parameters
     ----------
     models
         The file.
-    json
-        Write the results as JSON to this path, or to standard output for -.
     """
     specs = _load(models)
     results = asyncio.run(_ask_all(specs))

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from palaestra import console
+from palaestra.cli.flags import JsonTarget
 from palaestra.ranking import FitConfig
 from palaestra.ranking import fit as fit_votes
 from palaestra.schema import Leaderboard
@@ -16,9 +17,9 @@ from palaestra.store.formats import read_votes
 
 def fit(
     votes: str,
-    config: Annotated[FitConfig, Parameter(name="*")] | None = None,
     *,
-    json: str | None = None,
+    config: Annotated[FitConfig, Parameter(name="*")] | None = None,
+    json: JsonTarget = None,
     skip_bad: int = 0,
 ) -> None:
     """Rate the models of a vote file or of an arena's database.
@@ -27,8 +28,6 @@ def fit(
     ----------
     votes
         Parquet, CSV, JSON lines or JSON, also .gz or .zst; or sqlite:///FILE, postgresql://...
-    json
-        Write the leaderboard as JSON to this path, or to standard output for -.
     skip_bad
         Leave out up to so many malformed rows, and report each.
     """
@@ -50,11 +49,8 @@ def _table(board: Leaderboard) -> Table:
     for column in table.columns:
         column.justify = "left" if column.header in {"model", ""} else "right"
     for line in board.models:
-        ranks = (
-            f"{line.rank}"
-            if line.rank_lower == line.rank_upper
-            else f"{line.rank} ({line.rank_lower}-{line.rank_upper})"
-        )
+        sure = line.rank_lower == line.rank_upper
+        ranks = f"{line.rank}" if sure else f"{line.rank_lower}-{line.rank_upper}"
         interval = f"{line.upper - line.rating:+.0f} / {line.lower - line.rating:.0f}"
         counts = (f"{value:g}" for value in (line.votes, line.wins, line.losses, line.ties, line.both_bad))
         mark = "preliminary" if line.preliminary else ""

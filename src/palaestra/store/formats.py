@@ -58,6 +58,8 @@ def _load(path: Path) -> pl.DataFrame:
     kind = path.suffixes[-2] if path.suffix in _COMPRESSED and len(path.suffixes) > 1 else path.suffix
     if kind not in {".parquet", ".csv", ".jsonl", ".ndjson", ".json"}:
         raise VoteFileError(f"found {path.name!r}, expected {_KINDS}")
+    if not path.is_file():
+        raise VoteFileError(f"no file {path}; expected {_KINDS}")
     try:
         data = _bytes(path)
         if kind == ".parquet":
