@@ -40,8 +40,8 @@ class Seen:
 class Voter:
     """One browser's worth of cookies."""
 
-    def __init__(self, url: str, *, limits: httpx2.Limits | None = None) -> None:
-        self.http = httpx2.AsyncClient(base_url=url, timeout=60, limits=limits or httpx2.Limits())
+    def __init__(self, url: str) -> None:
+        self.http = httpx2.AsyncClient(base_url=url, timeout=60, verify=False)
 
     async def begin(self, prompt: str) -> dict[str, Any]:
         """Begin a battle; returns {"battle", "turn": {"id", "events"}}."""

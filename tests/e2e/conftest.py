@@ -38,6 +38,7 @@ class Server:
 
     command: list[str]
     folder: Path
+    models: Path
     process: subprocess.Popen[str] = field(init=False)
     url: str = field(init=False)
     log: list[str] = field(default_factory=list)
@@ -99,7 +100,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             "--database",
             database,
         ]
-        server = Server([*command, "--port", "0", *flags], tmp_path)
+        server = Server([*command, "--port", "0", *flags], tmp_path, path)
         started.append(server)
         server.start()
         return server

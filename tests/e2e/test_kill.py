@@ -29,11 +29,13 @@ def test_every_acknowledged_vote_survives(
 
     async def storm() -> tuple[dict[str, str], int, str]:
         voters = [Voter(server.url) for _ in range(BATTLES)]
-        begun = []
-        for voter in voters:  # one after the other: the storm is of votes
+
+        async def finished(voter: Voter) -> str:
             battle = await voter.begin("hello")
-            await voter.watch(battle["turn"])
-            begun.append(battle["battle"])
+            assert (await voter.watch(battle["turn"])).state == "done"
+            return battle["battle"]
+
+        begun = await asyncio.gather(*map(finished, voters))
         unfinished = await voters[0].begin("an answer that will be cut off " * 500)
         await voters[0].watch(unfinished["turn"], events=1)
         acknowledged: dict[str, str] = {}

@@ -58,11 +58,12 @@ def test_no_name_before_the_vote(serve: Callable[..., Server], tap: Callable[[st
         await asyncio.sleep(0.1)
         return before, bytes(wire.bytes)[len(before) :]
 
+    async def all_of_them() -> list[tuple[bytes, bytes]]:
+        return await asyncio.gather(*(battle(tap(server.url)) for _ in range(10)))
+
     server = serve(FOUR, "--seed", "5")
     found, revealed = [], 0
-    for _ in range(10):
-        wire = tap(server.url)
-        before, after = asyncio.run(battle(wire))
+    for before, after in asyncio.run(all_of_them()):
         found += leaks(before)
         revealed += bool(after) and any(name.encode() in after for name in NAMES)
         assert len(before) > 2000
@@ -112,9 +113,7 @@ def test_both_sides_are_shown_at_one_pace(serve: Callable[..., Server]) -> None:
     asyncio.run(story())
 
 
-def test_when_nobody_looks_the_models_are_stopped(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_nobody_looks_the_models_are_stopped(serve: Callable[..., Server]) -> None:
     server = serve(models_toml(*["scripted:markdown?first=0.05&delay=0.05&words=100000"] * 2), "--abandoned-after", "1")
 
     async def story() -> None:

@@ -99,9 +99,11 @@ class _Watched:
         self._battles = battles
 
     async def __call__(self, turn: str, request: Request) -> LiveTurn | Turn:
+        voter = known_voter(request)
         live = self._battles.live.get(turn)
-        kept = await asyncio.to_thread(self._battles.ledger.turn, turn, known_voter(request))
-        return live or kept
+        if live is not None and live.voter == voter:
+            return live
+        return await asyncio.to_thread(self._battles.ledger.turn, turn, voter)
 
 
 def _begun(turn: Turn) -> dict[str, Any]:

@@ -163,7 +163,7 @@ class Battles:
             raise
         turn = battle.turns[-1]
         histories = (_history(battle, "a"), _history(battle, "b"))
-        live = LiveTurn(turn, histories, settings=self.settings, ask=self._ask, record=self._record)
+        live = LiveTurn(turn, voter, histories, settings=self.settings, ask=self._ask, record=self._record)
         self.live[turn.id] = live
         live.task.add_done_callback(lambda _: self._forget(voter, turn))
         return turn

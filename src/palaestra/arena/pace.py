@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MARGIN = 0.9
-_SHORTEST_S = 0.5
+_SHORTEST_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-_DEMOTED_BY = 2
+_HIGHEST_HEADING = 3
 _LOWEST_HEADING = 6
 _LONGEST_COLOURED = 20_000
 _DEEPEST = 40
@@ -68,8 +68,8 @@ def render(text: str) -> str:
 
 def highlight_css() -> str:
     """The colours of code, light and dark, by the system's preference or the page's `data-theme`."""
-    light = HtmlFormatter(style="default", nobackground=True)
-    dark = HtmlFormatter(style="github-dark", nobackground=True)
+    light = HtmlFormatter(style="xcode", nobackground=True)
+    dark = HtmlFormatter(style="one-dark", nobackground=True)
     return "\n".join(
         [
             light.get_style_defs(".code"),
@@ -184,11 +184,11 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-_SCROLLS = 'class="scroll" tabindex="0" role="region"'
+_SCROLLS = 'class="scroll" tabindex="0" role="group"'
 
 
 def _heading(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) -> str:
-    level = min(int(tokens[index].tag[1]) + _DEMOTED_BY, _LOWEST_HEADING)
+    level = min(max(int(tokens[index].tag[1]) + 1, _HIGHEST_HEADING), _LOWEST_HEADING)
     return f"<h{level}>" if tokens[index].nesting > 0 else f"</h{level}>\n"
 
 

@@ -89,6 +89,7 @@ class LiveTurn:
 
     Args:
         turn: as the ledger holds it.
+        voter: whose turn it is.
         histories: what each side's model is sent, the new prompt included.
         settings: the pace, and how long a turn goes on with nobody looking.
         ask: asks a model; yields text and at last a Completion, or raises ModelError.
@@ -98,6 +99,7 @@ class LiveTurn:
     def __init__(
         self,
         turn: Turn,
+        voter: str,
         histories: tuple[Sequence[Message], Sequence[Message]],
         *,
         settings: ArenaSettings,
@@ -105,6 +107,7 @@ class LiveTurn:
         record: Record,
     ) -> None:
         self.turn = turn
+        self.voter = voter
         self.sides = {"a": LiveSide(turn.a, histories[0]), "b": LiveSide(turn.b, histories[1])}
         self.state: TurnState = "waiting"
         self._ask = ask
