@@ -4,7 +4,8 @@ The maximum likelihood is finite if and only if every model can be reached from 
 both ways): the graph of wins must be strongly connected (Ford, 1957). A model that has only won has an infinite rating.
 Known tools print a huge number there, or hide it behind a penalty on all models. Here:
 
-- The largest strongly connected part of at least two models is the *core*. Between core models nothing is added.
+- The largest strongly connected part of at least two models is the *core*; of two as large, the one with more votes. If
+  neither decides, there is no core: names and their order must not. Between core models nothing is added.
 - Each model outside the core is given one virtual tie, spread evenly over the core (over all others where there is no
   core). This is the smallest addition with a plain meaning that makes its rating finite: n wins against average
   opponents and nothing else become the rating of n wins and one tie.
@@ -58,10 +59,8 @@ def components(counts: Counts) -> list[NDArray[np.int64]]:
 def fit_component(counts: Counts) -> ComponentFit:
     """Rate one connected set of at least two models."""
     wins_MM = counts.halved_MM
-    core = _parts(wins_MM, "strong")[0]
     outside_M = np.ones(len(wins_MM), dtype=bool)
-    if len(core) > 1:
-        outside_M[core] = False
+    outside_M[_core(wins_MM)] = False
     fit = fit_paired(wins_MM + _virtual_ties(outside_M))
     return ComponentFit(
         theta_M=fit.theta_M,
@@ -92,6 +91,16 @@ def _parts(wins_MM: Array, connection: str) -> list[NDArray[np.int64]]:
     count, label_M = connected_components(csr_matrix(wins_MM > 0), directed=True, connection=connection)
     parts = [np.flatnonzero(label_M == label) for label in range(count)]
     return sorted(parts, key=lambda part: (-len(part), part[0]))
+
+
+def _core(wins_MM: Array) -> NDArray[np.int64]:
+    """The models of the core; empty where there is none."""
+    parts = _parts(wins_MM, "strong")
+    sizes = [(len(part), round(float(wins_MM[np.ix_(part, part)].sum()), 6)) for part in parts]
+    largest = max(sizes)
+    if largest[0] < 2 or sizes.count(largest) > 1:  # noqa: PLR2004 - one model alone is connected with nobody
+        return np.array([], dtype=np.int64)
+    return parts[sizes.index(largest)]
 
 
 def _virtual_ties(outside_M: NDArray[np.bool_]) -> Array:
