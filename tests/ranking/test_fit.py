@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import choix
 import numpy as np
@@ -196,11 +197,10 @@ def test_folds_add_up() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"confidence": 1.0}, {"min_votes": -1}, {"anker": "A=1"}])
-def test_settings_that_cannot_be(setting: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        fit(frame([("A", "B", "tie")]), **setting)
-    with pytest.raises(ValidationError):
-        FitConfig(**setting)  # ty: ignore[invalid-argument-type]
+def test_settings_that_cannot_be(setting: dict[str, Any]) -> None:
+    for config in (None, FitConfig(seed=3)):
+        with pytest.raises(ValidationError):
+            fit(frame([("A", "B", "tie")]), config, **setting)
 
 
 def test_wider_confidence_wider_intervals() -> None:

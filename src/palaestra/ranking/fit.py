@@ -55,7 +55,7 @@ def fit(votes: pl.DataFrame | str | Path, config: FitConfig | None = None, **set
         InputError: the anchor is malformed or not among the models.
         pydantic.ValidationError: a setting is unknown or out of range.
     """
-    config = FitConfig(**settings) if config is None else config.model_copy(update=settings)
+    config = FitConfig(**((config or FitConfig()).model_dump() | settings))
     frame = votes if isinstance(votes, pl.DataFrame) else _read(votes)
     counts = count_votes(frame)
     parts = components(counts) if counts.names else []

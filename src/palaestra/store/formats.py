@@ -124,7 +124,7 @@ def _checked(path: Path, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
     """Check every row; leave out up to `skip_bad` malformed ones."""
     if frame.is_empty():
         raise VoteFileError(f"{path}: the file holds no votes")
-    typed = frame.with_columns(_times(frame), *_numbers(frame))
+    typed = frame.with_columns(*_times(frame), *_numbers(frame))
     complaints = [
         (name, expected, frame.select(_REQUIRED_ROW, bad=rule)["bad"].fill_null(value=True))
         for name, expected, rule in _rules()
@@ -165,7 +165,7 @@ _VALUE_RULES = [
     (
         "weight",
         "found {!r}, expected a number that is not negative",
-        lambda number: number.is_null() | ~(number >= 0) | number.is_infinite(),
+        lambda number: number.is_null() | ~number.is_finite() | (number < 0),
     ),
     (
         "propensity",
@@ -191,6 +191,18 @@ def _times(frame: pl.DataFrame) -> list[pl.Expr]:
     seconds = column.cast(pl.Float64, strict=False)
     read = (seconds * 1e6).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if kind == pl.String:
-        iso = column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-        return [pl.coalesce(read, iso).alias("tstamp")]
+        return [pl.coalesce(read, _iso(column)).alias("tstamp")]
     return [read.alias("tstamp")]
+
+
+def _iso(column: pl.Expr) -> pl.Expr:
+    """ISO text in any mixture of its spellings: T or a blank, with or without seconds and zone, or a date alone."""
+    spelled = (
+        column.str.strip_chars()
+        .str.replace(r"^(\d{4}-\d\d-\d\d)[ t]", "${1}T")
+        .str.replace(r"^(\d{4}-\d\d-\d\d)$", "${1}T00:00")
+        .str.replace(r"(T\d\d:\d\d)(Z|z|[+-]|$)", "${1}:00${2}")
+        .str.replace(r"\s*(Z|z| ?UTC)$", "+00:00")
+        .str.replace(r"(T\d\d:\d\d:\d\d(?:\.\d+)?)$", "${1}+00:00")
+    )
+    return spelled.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
