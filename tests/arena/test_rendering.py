@@ -40,7 +40,7 @@ The odds are \\(10^{d/400}\\), and it costs $5 or $6.
 [ref]: https://example.org/ref "A title"
 """
 
-MARKS = "# |**|*|`|```|```js\n|$|$$|\\(|\\)|\\[|\n|\n\n|- |1. |> |    |{|}|^|_|&|\\|\x00|\u202e|😀|word ".split("|")
+MARKS = "# |**|*|`|```|```js\n|$|$$|\\(|\\)|\\[|\n|\n\n|- |1. |> |    |{|}|^|_|&|\\|\x00|\u202e|😀|word ".split("|")  # noqa: SIM905 - reads better
 TABLES = ["|", "|-|-|\n"]
 HOSTILE = "<script>alert(1)</script> <img/src=x/onerror=alert(1)> <!-- ]]> &lt; &#106; <svg/onload=1> [a](javascript:1)"
 LINKS = "![p](https://evil.example/p.png) [a]:data:text/html,x [a] <https://e.org> \\frac{1}{2} \\href{javascript:1}{x}"

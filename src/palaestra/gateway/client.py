@@ -175,12 +175,10 @@ class Gateway:
                             yield text
             except openai.APIError as error:
                 raise _explained(error) from error
-            except (OSError, EOFError) as error:
-                raise _failure("interrupted", f"{type(error).__name__}: {error}") from error
+            except ValueError as error:
+                raise _failure("interrupted", f"the endpoint does not speak the protocol: {error}") from error
             except Exception as error:
-                if type(error).__module__.startswith(
-                    ("httpx", "httpcore")
-                ):  # the transport's own, raised in mid-stream
+                if _is_transport(error):
                     raise _failure("interrupted", f"{type(error).__name__}: {error}") from error
                 raise
         if progress.finish_reason is None:
@@ -232,13 +230,20 @@ class Gateway:
 
 def _take(chunk: Any, progress: _Progress) -> str:  # noqa: ANN401 - a chunk of either protocol
     """Note what a chunk says about the answer, and return its text."""
-    if getattr(chunk, "usage", None) is not None:
-        progress.input_tokens, progress.output_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-    if not chunk.choices:
+    if (usage := getattr(chunk, "usage", None)) is not None:
+        progress.input_tokens = getattr(usage, "prompt_tokens", None)
+        progress.output_tokens = getattr(usage, "completion_tokens", None)
+    choices = getattr(chunk, "choices", None)
+    if not isinstance(choices, list) or not choices:
         return ""
-    choice = chunk.choices[0]
-    progress.finish_reason = choice.finish_reason or progress.finish_reason
-    return (choice.delta.content if hasattr(choice, "delta") else choice.text) or ""
+    progress.finish_reason = getattr(choices[0], "finish_reason", None) or progress.finish_reason
+    said = getattr(getattr(choices[0], "delta", None), "content", None) or getattr(choices[0], "text", None)
+    return said if isinstance(said, str) else ""
+
+
+def _is_transport(error: Exception) -> bool:
+    """Whether the connection broke in mid-stream; the library lets its transport's own errors through there."""
+    return isinstance(error, OSError | EOFError) or type(error).__module__.startswith(("httpx", "httpcore"))
 
 
 def _conversation(spec: ModelSpec, messages: Sequence[Message]) -> list[dict[str, str]]:
