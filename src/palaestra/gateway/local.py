@@ -69,8 +69,8 @@ class LocalWorker:
 
     @property
     def pid(self) -> int | None:
-        """The process, for whoever watches it."""
-        return self._process.pid if self._process else None
+        """The process, for whoever watches it; None where none runs."""
+        return self._process.pid if self._process and self._process.returncode is None else None
 
     async def url(self) -> str:
         """The base URL of the running worker.
@@ -80,7 +80,7 @@ class LocalWorker:
             ModelError: the worker did not come up.
         """
         async with self._lock:
-            if self._process is None or self._process.returncode is not None:
+            if self.pid is None:
                 await self._start()
             return self._url
 
