@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from palaestra.arena.pairing import Matchmaker
-from palaestra.errors import MissingPartError
+from palaestra.errors import InputError
 
 MODELS = ["one", "two", "three", "four"]
 
@@ -54,5 +54,5 @@ def test_with_fewer_than_two_in_service_there_is_no_pair() -> None:
 
 
 def test_one_model_is_no_arena() -> None:
-    with pytest.raises(MissingPartError, match=r"found 1 models.*at least 2.*models\.toml"):
+    with pytest.raises(InputError, match=r"found 1 model.*at least two.*models\.toml"):
         Matchmaker(["one"])

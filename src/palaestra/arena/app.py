@@ -43,7 +43,7 @@ def create_app(settings: ArenaSettings, *, ledger: Ledger, specs: Sequence[Model
         fit: turns a frame of votes into a leaderboard.
 
     Raises:
-        MissingPartError: fewer than two contestants.
+        InputError: fewer than two contestants.
         DatabaseError: the ledger cannot be read or written.
     """
     interrupted = ledger.mark_interrupted()

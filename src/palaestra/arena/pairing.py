@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from palaestra.errors import MissingPartError
+from palaestra.errors import InputError
 from palaestra.store.ledger import Pairing
 
 _FAILURES_TO_REST = 3
@@ -30,15 +30,15 @@ class Matchmaker:
         clock: seconds, monotonic.
 
     Raises:
-        MissingPartError: fewer than two models are enrolled.
+        InputError: fewer than two models are enrolled.
     """
 
     def __init__(
         self, models: Sequence[str], *, seed: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if len(models) < 2:  # noqa: PLR2004 - a pair is two
-            raise MissingPartError(
-                f"found {len(models)} models, an arena needs at least 2; add [[model]] tables to models.toml"
+            raise InputError(
+                f"found {len(models)} model, an arena needs at least two; add a [[model]] table to models.toml"
             )
         self.models = tuple(models)
         self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for by the seed
