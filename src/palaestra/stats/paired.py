@@ -25,7 +25,8 @@ Array = NDArray[np.float64]
 
 _MOST_STEPS = 100
 _MOST_HALVINGS = 30
-_TOLERANCE = 1e-10
+_LAST_STEP = 1e-7
+"""Newton's error squares itself with each step: after one of this size, nothing is left that a double could hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,15 @@ def fit_paired(wins_MM: Array) -> PairedFit:
             (M, M), M >= 2, zero diagonal. The graph of positive entries must be strongly connected, or the maximum is
             not finite and `converged` comes back False.
     """
-    count = len(wins_MM)
-    theta_M = np.zeros(count)
+    theta_M = np.zeros(len(wins_MM))
     likelihood = paired_log_likelihood(wins_MM, theta_M)
+    met_MM = wins_MM + wins_MM.T
     for iteration in range(1, _MOST_STEPS + 1):
-        information_MM = _information(wins_MM, theta_M)
-        step_M = _solve(information_MM, _score(wins_MM, theta_M))
+        p_MM = expit(_differences(theta_M))
+        score_M = (wins_MM - met_MM * p_MM).sum(axis=1)
+        step_M = _solve(_laplacian(met_MM * p_MM * (1 - p_MM)), score_M)
         theta_M, likelihood, moved = _line_search(wins_MM, theta_M, likelihood, step_M)
-        if moved < _TOLERANCE:
+        if moved < _LAST_STEP:
             return PairedFit(theta_M, _information(wins_MM, theta_M), likelihood, iteration, converged=True)
     return PairedFit(theta_M, _information(wins_MM, theta_M), likelihood, _MOST_STEPS, converged=False)
 
@@ -86,11 +88,6 @@ def inverse_information(fit: PairedFit) -> Array:
 
 def _differences(theta_M: Array) -> Array:
     return theta_M[:, None] - theta_M[None, :]
-
-
-def _score(wins_MM: Array, theta_M: Array) -> Array:
-    expected_MM = (wins_MM + wins_MM.T) * expit(_differences(theta_M))
-    return (wins_MM - expected_MM).sum(axis=1)
 
 
 def _information(wins_MM: Array, theta_M: Array) -> Array:

@@ -1,0 +1,45 @@
+"""Every tutorial runs, and says on one screen what the room's function says."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from palaestra.ranking import fit
+from palaestra.ranking.bradley_terry import ELO
+
+TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py"))
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+def test_it_runs_and_prints(tutorial: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(tutorial)], cwd=tmp_path, capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) >= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_101_is_the_fit_of_the_ranking_room(capsys: pytest.CaptureFixture[str]) -> None:
+    told = runpy.run_path(str(next(path for path in TUTORIALS if path.stem.startswith("101"))))
+    capsys.readouterr()
+    names = told["names"]
+    votes = pl.DataFrame(
+        {
+            "model_a": [names[m] for m in told["first"]],
+            "model_b": [names[m] for m in told["second"]],
+            "winner": np.where(told["y"] == 1, "model_a", "model_b"),
+        }
+    )
+    board = {line.model: line for line in fit(votes).models}
+    for m, name in enumerate(names):
+        assert board[name].rating == pytest.approx(1000 + ELO * told["strength"][m], abs=1e-4)
+        assert board[name].se == pytest.approx(ELO * told["error"][m], rel=1e-6)
