@@ -33,6 +33,9 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
     ledger = Ledger(settings.database)
 
     async def run() -> None:
+        local = sorted({spec.endpoint for spec in specs if spec.endpoint.startswith("local:")})
+        if local:
+            console.note(f"Loading {', '.join(local)} ...")
         async with Gateway(specs) as gateway:
             app = create_app(settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.fit)
             server = uvicorn.Server(
