@@ -361,6 +361,26 @@ def test_a_ledger_that_cannot_be_written(play: Callable[..., None], monkeypatch:
     play(story)
 
 
+def test_a_stored_vote_is_confirmed_even_if_the_board_cannot_be_fitted(
+    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    async def story(arena: Arena) -> None:
+        battle, _ = await arena.finished()
+        with monkeypatch.context() as patch:
+            patch.setattr("palaestra.arena.board.vote_frame", broken)
+            voted = (await arena.post(f"battles/{battle}/vote", choice="a")).raise_for_status().json()
+        assert voted["reveal"]["a"]["model"] in {spec.name for spec in SPECS}
+        assert vote_frame(arena.ledger.engine).height == 1
+        another, _ = await arena.finished()
+        (await arena.post(f"battles/{another}/vote", choice="a")).raise_for_status()
+        assert (await arena.http.get("/api/leaderboard")).json()["data"]["votes"] == 2
+
+    play(story)
+
+
 def test_pages_and_addresses_that_lead_nowhere(play: Callable[..., None]) -> None:
     async def story(arena: Arena) -> None:
         for path in ["/", "/leaderboard", "/about"]:

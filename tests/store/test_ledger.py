@@ -195,6 +195,33 @@ def test_one_vote_a_battle_under_a_race(ledger: Ledger) -> None:
     assert len(set(outcomes) - {"refused"}) == 1
 
 
+def test_a_vote_and_another_attempt_at_the_same_moment(ledger: Ledger) -> None:
+    """Either the vote comes first and nothing is asked again, or an attempt does and there is nothing to vote on."""
+    for _ in range(15):
+        battle = finished_battle(ledger)
+        start = threading.Barrier(3)
+
+        def attempt(action: Callable[[], object], start: threading.Barrier = start) -> bool:
+            start.wait()
+            try:
+                action()
+            except ConflictError:
+                return False
+            return True
+
+        actions: list[Callable[[], object]] = [
+            lambda battle=battle: ledger.vote(battle.id, "voter", "a"),
+            lambda battle=battle: ledger.regenerate(battle.turns[-1].id, "voter"),
+            lambda battle=battle: ledger.add_turn(battle.id, "voter", "and then?", most=9),
+        ]
+        with ThreadPoolExecutor(3) as pool:
+            done = list(pool.map(attempt, actions))
+        assert sum(done) == 1, done
+        after = ledger.battle(battle.id, "voter")
+        assert (after.choice is not None) == done[0]
+        assert len(after.turns) == (2 if done[2] else 1)
+
+
 def test_a_later_reader_misses_no_vote_of_concurrent_writers(ledger: Ledger) -> None:
     battles = [finished_battle(ledger, f"voter {number}") for number in range(40)]
     seen: list[int] = []

@@ -21,6 +21,8 @@ from palaestra.arena.voters import known_voter, welcome
 from palaestra.schema import ModelSpec
 from palaestra.store.ledger import Choice, Turn
 
+_LONGEST_NUMBER = 10
+
 
 class Prompt(BaseModel):
     """A message to both models."""
@@ -62,7 +64,8 @@ def turn_routes(battles: Battles) -> APIRouter:
         if isinstance(turn, Turn):
             yield ServerSentEvent(data=_ended(turn))
             return
-        async for number, event in turn.events(int(last_event_id) if last_event_id.isdecimal() else 0):
+        known = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < _LONGEST_NUMBER else 0
+        async for number, event in turn.events(known):
             yield ServerSentEvent(data=event, id=str(number))
 
     return routes
@@ -76,7 +79,7 @@ def board_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]
     async def vote(battle: str, body: Vote, request: Request) -> dict[str, Any]:
         before = board.current
         voted = await battles.vote(known_voter(request), battle, body.choice)
-        revealed = reveal(voted, specs, before, await board.refresh())
+        revealed = reveal(voted, specs, before, await board.after_vote())
         return {"reveal": revealed, "html": pages.reveal_fragment(revealed)}
 
     @routes.get("/leaderboard")

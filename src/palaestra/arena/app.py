@@ -112,4 +112,4 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, _: Exception) -> Response:
-        return answer(request, 500, "unforeseen", "Something went wrong here. Nothing was recorded. Try again.")
+        return answer(request, 500, "unforeseen", "Something went wrong here. Reload the page: it shows what was kept.")

@@ -45,6 +45,14 @@ class LiveBoard:
         await asyncio.shield(self._waiting)
         return self.current
 
+    async def after_vote(self) -> Leaderboard:
+        """The board with a vote that has just been stored; should the fit fail, the vote stands, and the last board."""
+        try:
+            return await self.refresh()
+        except Exception:  # noqa: BLE001 - whatever it was, the voter must hear that the vote is stored
+            _log.exception("a vote is stored, but the leaderboard could not be fitted; the last one is shown")
+            return self.current
+
     async def changes(self) -> AsyncIterator[Leaderboard]:
         """The current board, and each new one."""
         while True:

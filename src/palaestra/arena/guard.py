@@ -58,7 +58,7 @@ class Guard:
 def _refused(scope: Scope) -> JSONResponse | None:
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > LONGEST_BODY:
+    if not length.isdecimal() or len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:
         return refusal(413, "too_long", _TOO_LARGE)
     origin = headers.get("origin")
     if scope["method"] not in _READS and origin is not None and urlsplit(origin).netloc != headers.get("host"):

@@ -319,7 +319,11 @@ def _battle_of(connection: sa.Connection, turn_id: str) -> str:
 
 
 def _battle_row(connection: sa.Connection, battle_id: str, voter: str) -> sa.RowMapping:
-    row = connection.execute(sa.select(battles).where(battles.c.id == battle_id)).mappings().one_or_none()
+    """The battle. Who writes holds its row (PostgreSQL) until the end, so that two changes of one battle queue."""
+    query = sa.select(battles).where(battles.c.id == battle_id)
+    if connection.get_execution_options().get("write"):
+        query = query.with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
     if row is None or row["voter"] != voter:
         raise NotFoundError("There is no such battle here. It may belong to another browser.")
     return row
