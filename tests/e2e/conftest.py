@@ -110,9 +110,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or another one on the path."""
+    """Debian's Chromium, or another one on the path. One for a module: while it runs, its thread has an event loop."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.fail("no Chromium on the path; install it with: make test-system   (sudo apt-get install chromium)")
