@@ -102,8 +102,7 @@ def test_by_keyboard_alone_with_several_turns(serve: Callable[..., Server], page
     page.keyboard.press("?")
     expect(page.get_by_role("heading", name="Keys")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator("#keys")).to_be_hidden()
-    page.keyboard.press("3")
+    page.keyboard.press("3")  # at once: the closed dialog still has the focus
     expect(page.get_by_role("heading", name="You found both bad")).to_be_visible()
 
 

@@ -131,7 +131,8 @@ $("ideas").addEventListener("click", (event) => {
 $("help").addEventListener("click", () => $("keys").showModal());
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !stop.hidden && !$("keys").open) { halt(); return; }
-  const typing = event.target.closest?.("input, textarea, select, dialog");
+  // a dialog just closed keeps the focus until the next frame: what counts is whether one is open
+  const typing = event.target.closest?.("input, textarea, select, dialog[open]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   const choice = votes.hidden ? null : votes.children["1234".indexOf(event.key)];
   if (choice && "1234".includes(event.key)) vote(choice.dataset.choice);
