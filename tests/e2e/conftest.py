@@ -18,7 +18,7 @@ from pathlib import Path
 from socket import create_connection, create_server, socket
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 SCREENSHOTS = Path(os.environ.get("PALAESTRA_TEST_OUTPUT", "test-output"))
 
@@ -108,6 +108,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in started:
         server.close()
+
+
+expect.set_options(timeout=20_000)  # a machine that builds other things at the same time is slow, not broken
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_open_ask_vote_reveal_and_the_board_moves(
     expect(onlooker.locator(".nothing")).to_contain_text("No votes yet")
     a, b = whole_story(page, server, tap(server.url), "Teach me about wrestling", 30)
     rows = onlooker.locator("[data-model]")
-    expect(rows).to_have_count(2, timeout=10_000)
+    expect(rows).to_have_count(2)
     assert [row.get_attribute("data-model") for row in rows.all()] == [a, b]
     onlooker.close()
     page.reload()
@@ -110,14 +110,14 @@ def test_stop_ask_again_and_an_early_vote(serve: Callable[..., Server], page: Pa
     server = serve(models_toml(SLOW, SLOW))
     page.goto(server.url)
     ask(page, "A very long answer")
-    expect(page.locator("#votes")).to_be_visible(timeout=15_000)
+    expect(page.locator("#votes")).to_be_visible()
     page.keyboard.press("Escape")
     turn = page.locator(".turn")
     expect(turn).to_have_attribute("data-state", "stopped")
     first = turn.get_attribute("data-turn")
     page.get_by_role("button", name="Ask again").click()
     expect(turn).not_to_have_attribute("data-turn", first or "")
-    expect(page.locator("#votes")).to_be_visible(timeout=15_000)
+    expect(page.locator("#votes")).to_be_visible()
     assert turn.get_attribute("data-state") == "streaming"
     page.get_by_role("button", name="Tie").click()
     expect(page.get_by_role("heading", name="You called it a tie")).to_be_visible()
@@ -130,7 +130,7 @@ def test_a_reload_in_the_middle_goes_on(serve: Callable[..., Server], page: Page
     server = serve(models_toml(*["scripted:markdown?first=0.2&delay=0.02&words=150"] * 2))
     page.goto(server.url)
     ask(page, "Hold on")
-    expect(page.locator("#votes")).to_be_visible(timeout=15_000)
+    expect(page.locator("#votes")).to_be_visible()
     page.reload()
     assert page.locator(".turn").get_attribute("data-state") in {"waiting", "streaming"}
     wait_for_answers(page)
@@ -141,11 +141,11 @@ def test_a_failed_turn_keeps_the_battle_and_can_be_tried_again(serve: Callable[.
     server = serve(models_toml("scripted:fail?after=6&delay=0.05", QUICK))
     page.goto(server.url)
     ask(page, "Try this")
-    expect(page.locator(".turn")).to_have_attribute("data-state", "failed", timeout=15_000)
+    expect(page.locator(".turn")).to_have_attribute("data-state", "failed")
     expect(page.locator(".failed:visible")).to_have_text("This answer could not be completed.")
     expect(page.locator("#votes")).to_be_hidden()
     page.get_by_role("button", name="Try again").click()
-    expect(page.locator(".turn")).to_have_attribute("data-state", "failed", timeout=15_000)
+    expect(page.locator(".turn")).to_have_attribute("data-state", "failed")
 
 
 def test_a_server_that_went_away_keeps_the_text(serve: Callable[..., Server], page: Page) -> None:
@@ -197,7 +197,7 @@ def test_pages_are_accessible_and_fit(
     page.goto(server.url)
     inspect("empty")
     ask(page, "Teach me about wrestling")
-    expect(page.locator("#votes")).to_be_visible(timeout=15_000)
+    expect(page.locator("#votes")).to_be_visible()
     inspect("streaming")
     wait_for_answers(page)
     inspect("finished")

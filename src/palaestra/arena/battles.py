@@ -65,7 +65,6 @@ class Battles:
         self.live: dict[str, LiveTurn] = {}
         self._ask = ask
         self._voters: Counter[str] = Counter()
-        self._saved: dict[str, str] = {}
 
     async def begin(self, voter: str, prompt: str) -> Turn:
         """Draw a pair and ask both.
@@ -120,19 +119,16 @@ class Battles:
         """Write down, now and then and for ever, what unfinished answers have brought. Run it as a task."""
         while True:
             await asyncio.sleep(_SAVE_EVERY_S)
-            grown = [
-                (answer_id, text)
-                for live in self.live.values()
-                for answer_id, text in live.unsaved()
-                if self._saved.get(answer_id) != text
-            ]
+            grown = [(side, side.text) for live in self.live.values() for side in live.unsaved()]
             if not grown:
                 continue
             try:
-                await asyncio.to_thread(self.ledger.save_progress, grown)
-                self._saved.update(grown)
+                await asyncio.to_thread(self.ledger.save_progress, [(side.answer.id, text) for side, text in grown])
             except PalaestraError:
                 _log.exception("unfinished answers could not be saved; they are tried again in a second")
+                continue
+            for side, text in grown:
+                side.saved = text
 
     async def close(self) -> None:
         """Stop every live turn; their answers are kept as interrupted."""
@@ -165,14 +161,12 @@ class Battles:
         histories = (_history(battle, "a"), _history(battle, "b"))
         live = LiveTurn(turn, voter, histories, settings=self.settings, ask=self._ask, record=self._record)
         self.live[turn.id] = live
-        live.task.add_done_callback(lambda _: self._forget(voter, turn))
+        live.task.add_done_callback(lambda _: self._forget(voter, turn.id))
         return turn
 
-    def _forget(self, voter: str, turn: Turn) -> None:
-        self.live.pop(turn.id, None)
+    def _forget(self, voter: str, turn_id: str) -> None:
+        self.live.pop(turn_id, None)
         self._release(voter)
-        for answer in (turn.a, turn.b):
-            self._saved.pop(answer.id, None)
 
     def _release(self, voter: str) -> None:
         self._voters[voter] -= 1

@@ -39,6 +39,7 @@ class LiveSide:
     answer: Answer
     messages: Sequence[Message]
     text: str = ""
+    saved: str = ""
     asked: float = 0.0
     first: float | None = None
     ended: float | None = None
@@ -129,9 +130,9 @@ class LiveTurn:
         await asyncio.shield(self.task)
         return self.state
 
-    def unsaved(self) -> list[tuple[str, str]]:
-        """Answer id and text so far, of the sides that have begun."""
-        return [(side.answer.id, side.text) for side in self.sides.values() if side.text]
+    def unsaved(self) -> list[LiveSide]:
+        """The sides with more text than was last saved."""
+        return [side for side in self.sides.values() if side.text != side.saved]
 
     async def events(self, after: int) -> AsyncIterator[tuple[int, dict[str, Any]]]:
         """Events after number `after`, until the turn has ended."""
