@@ -17,8 +17,8 @@ from rich.text import Text
 
 from palaestra.errors import InputError
 
-out = Console()
-"""Standard output: results only."""
+out = Console(markup=False, emoji=False)
+"""Standard output: results only. Text is shown as it is: a model may be called [red] or :bug:."""
 
 err = Console(stderr=True)
 """Standard error: progress, notes, complaints."""
@@ -41,7 +41,7 @@ def note(message: str) -> None:
 
 def show(table: Table) -> None:
     """Print a table as the result. In a pipe it takes the width it needs instead of the terminal's."""
-    (out if out.is_terminal else Console(width=200)).print(table)
+    (out if out.is_terminal else Console(width=200, markup=False, emoji=False)).print(table)
 
 
 def write_json(data: Any, target: str) -> None:  # noqa: ANN401 - anything that JSON can hold

@@ -55,6 +55,14 @@ def test_the_table_is_for_people_and_fits_a_pipe(palaestra: Any, tmp_path: Path)
     assert done.stderr == ""
 
 
+def test_names_are_shown_as_they_are(palaestra: Any, tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_text(VOTES.replace("A,", "[/red],").replace(",B,", ",:bug:,"))
+    done = palaestra("rank", "fit", "votes.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " [/red] " in done.stdout
+    assert " :bug: " in done.stdout
+
+
 def test_settings_by_flag_then_file_then_environment(palaestra: Any, tmp_path: Path) -> None:
     (tmp_path / "votes.csv").write_text(VOTES)
 

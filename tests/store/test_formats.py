@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,16 @@ def test_columns_of_the_public_releases(tmp_path: Path) -> None:
         ("winner", "model_c", "found 'model_c', expected model_a, model_b, tie, both_bad"),
         ("winner", "Tie", "found 'Tie', expected"),
         ("winner", None, "found None, expected"),
-        ("weight", "-1", "found '-1', expected a number that is not negative"),
+        ("weight", "-1", "found '-1', expected a number from 0 to 1e+12"),
         ("weight", "nan", "found 'nan'"),
         ("weight", "inf", "found 'inf'"),
         ("weight", "two", "found 'two'"),
+        ("weight", "1e300", "found '1e300'"),
         ("propensity", "0", "found '0', expected a probability above 0 and at most 1"),
         ("propensity", "1.5", "found '1.5'"),
-        ("tstamp", "yesterday", "found 'yesterday', expected seconds since 1970 or an ISO time"),
+        ("tstamp", "yesterday", "found 'yesterday', expected seconds since 1970 (not milliseconds) or an ISO time"),
+        ("tstamp", "1700000000000", "found '1700000000000', expected seconds since 1970 (not milliseconds)"),
+        ("tstamp", "inf", "found 'inf'"),
     ],
 )
 def test_a_malformed_row_is_named(tmp_path: Path, column: str, value: str | None, said: str) -> None:
@@ -122,6 +125,10 @@ def test_more_malformed_rows_than_allowed(tmp_path: Path) -> None:
         ("v.json", '{"model_a": "A"}', "expected a list of objects"),
         ("v.json", "[1, 2]", "expected a list of objects"),
         ("v.json", "[{", "expected JSON"),
+        ("v.json", "[]", "holds no votes"),
+        ("v.json", "[" * 100_000, "nested too deeply"),
+        ("v.csv", "model_a,model_b,winner,winner\nA,B,tie,model_a\n", "more than one column winner"),
+        ("v.csv", "model_a,model_b,winner,weight\nA,B,tie,0\n", "holds no votes with a weight above 0"),
         ("v.jsonl", '{"model_a": "A", "model_b": "B", "winner": "tie"}\n\n{oops\n', "line 3"),
         ("v.parquet", "no parquet at all", "cannot read"),
         ("v.csv.gz", "not compressed", "cannot read"),
@@ -135,6 +142,33 @@ def test_files_that_are_no_vote_files(tmp_path: Path, name: str, text: str, said
         read_votes(write(tmp_path / name, text))
     assert said in str(refused.value)
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("model_a", [["A"]], "column model_a: found values of type List(String), expected names as text"),
+        ("model_b", [b"B"], "column model_b: found values of type Binary, expected names as text"),
+        ("winner", [1], "column winner: found values of type Int64, expected text"),
+        ("weight", [True], "column weight: found values of type Boolean, expected numbers"),
+        ("propensity", [{"p": 0.5}], "column propensity: found values of type Struct"),
+        ("tstamp", [timedelta(1)], "column tstamp: found values of type Duration"),
+    ],
+)
+def test_columns_of_another_type(tmp_path: Path, column: str, values: list[object], said: str) -> None:
+    path = tmp_path / "v.parquet"
+    good = {"model_a": ["A"], "model_b": ["B"], "winner": ["tie"]}
+    pl.DataFrame(good | {column: values}).write_parquet(path)
+    with pytest.raises(VoteFileError) as refused:
+        read_votes(path)
+    assert str(refused.value).startswith(f"{path}: {said}")
+
+
+def test_columns_of_kindred_types(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    frame = pl.DataFrame({"model_a": [7], "model_b": ["B"], "winner": ["tie"], "tstamp": [date(2024, 1, 2)]})
+    frame.with_columns(pl.col("winner").cast(pl.Categorical)).write_parquet(path)
+    assert read_votes(path).frame.row(0) == ("7", "B", "tie", datetime(2024, 1, 2, tzinfo=UTC))
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from palaestra import console
 from palaestra.cli.flags import JsonTarget
@@ -168,7 +169,7 @@ def _results_table(results: list[dict[str, Any]]) -> Table:
     for result in results:
         if not result["ok"]:
             error = result["error"]
-            table.add_row(result["model"], f"[red]{error['kind']}", "", "", "", error["detail"][:80])
+            table.add_row(result["model"], Text(error["kind"], "red"), "", "", "", _line(error["detail"]))
             continue
         speed, cost = result["tokens_per_s"], result["cost"]
         figures = (
@@ -176,5 +177,10 @@ def _results_table(results: list[dict[str, Any]]) -> Table:
             f"{speed:.0f}" if speed else "?",
             "?" if cost is None else f"{cost:g}",
         )
-        table.add_row(result["model"], "[green]ok", *figures, result["answer"][:80])
+        table.add_row(result["model"], Text("ok", "green"), *figures, _line(result["answer"]))
     return table
+
+
+def _line(text: str) -> str:
+    """The beginning of a text as one line that is safe to show on a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:80])

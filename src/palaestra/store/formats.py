@@ -26,6 +26,23 @@ _COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _KINDS = ".parquet, .csv, .jsonl, .ndjson or .json, also with .gz or .zst, or sqlite:///FILE or postgresql://..."
 
 
+_NO_VOTES = "the file holds no votes"
+_HEAVIEST = 1e12
+_FIRST_TIME, _LAST_TIME = -62_135_596_800, 253_402_300_800
+"""Seconds since 1970 of the years 1 and 10000: what a time can be. Milliseconds fall outside."""
+
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+_NUMBER = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Float32, pl.Float64)
+_KINDS_OF_COLUMNS: dict[str, tuple[tuple[type[pl.DataType], ...], str]] = {
+    "model_a": ((*_TEXT, *_NUMBER), "names as text"),
+    "model_b": ((*_TEXT, *_NUMBER), "names as text"),
+    "winner": (_TEXT, "text"),
+    "weight": ((*_NUMBER, pl.Decimal, pl.String), "numbers"),
+    "propensity": ((*_NUMBER, pl.Decimal, pl.String), "numbers"),
+    "tstamp": ((*_NUMBER, pl.String, pl.Datetime, pl.Date), "seconds since 1970 or times"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class VoteFile:
     """Votes with the columns of the interface, and a line on each row that was left out."""
@@ -81,6 +98,8 @@ def _rows(path: Path, data: io.BytesIO, *, lines: bool) -> list[dict[str, object
     """The objects of a JSON file, or of one object a line."""
     try:
         rows = [json.loads(line) for line in data if line.strip()] if lines else json.loads(data.read())
+    except RecursionError as error:
+        raise VoteFileError(f"{path}: nested too deeply; expected a flat object for each vote") from error
     except ValueError as error:
         where = ""
         if lines:
@@ -107,12 +126,21 @@ def _canonical(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
         present = [other for other in others if other in frame.columns]
         if name not in frame.columns and present:
             frame = frame.rename({present[0]: name})
+    if not frame.columns:
+        raise VoteFileError(f"{path}: {_NO_VOTES}")
     missing = [name for name in _REQUIRED if name not in frame.columns]
     if missing:
         raise VoteFileError(
             f"{path}: no column {', '.join(missing)}; found {', '.join(frame.columns) or 'none'}, expected at least "
             f"{', '.join(_REQUIRED)}"
         )
+    twice = [name for name in _KINDS_OF_COLUMNS if f"{name}_duplicated_0" in frame.columns]  # polars' name for it
+    if twice:
+        raise VoteFileError(f"{path}: found more than one column {', '.join(twice)}, expected one")
+    for name, (kinds, expected) in _KINDS_OF_COLUMNS.items():
+        found = frame.schema.get(name, pl.Null())
+        if not isinstance(found, (pl.Null, *kinds)):
+            raise VoteFileError(f"{path}: column {name}: found values of type {found}, expected {expected}")
     return frame.with_columns(
         pl.col("model_a").cast(pl.String),
         pl.col("model_b").cast(pl.String),
@@ -123,7 +151,7 @@ def _canonical(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
 def _checked(path: Path, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
     """Check every row; leave out up to `skip_bad` malformed ones."""
     if frame.is_empty():
-        raise VoteFileError(f"{path}: the file holds no votes")
+        raise VoteFileError(f"{path}: {_NO_VOTES}")
     typed = frame.with_columns(*_times(frame), *_numbers(frame))
     complaints = [
         (name, expected, frame.select(_REQUIRED_ROW, bad=rule)["bad"].fill_null(value=True))
@@ -143,7 +171,10 @@ def _checked(path: Path, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
     if malformed.sum() > skip_bad:
         more = f" ({malformed.sum()} rows are malformed)" if malformed.sum() > 1 else ""
         raise VoteFileError(said[min(said)] + more)
-    return VoteFile(typed.filter(~malformed), tuple(said[index] for index in sorted(said)))
+    votes = typed.filter(~malformed)
+    if "weight" in votes.columns and votes["weight"].sum() == 0:
+        raise VoteFileError(f"{path}: {_NO_VOTES} with a weight above 0")
+    return VoteFile(votes, tuple(said[index] for index in sorted(said)))
 
 
 _REQUIRED_ROW = pl.col("model_a").alias("_row")
@@ -164,15 +195,19 @@ def _rules() -> list[tuple[str, str, pl.Expr]]:
 _VALUE_RULES = [
     (
         "weight",
-        "found {!r}, expected a number that is not negative",
-        lambda number: number.is_null() | ~number.is_finite() | (number < 0),
+        f"found {{!r}}, expected a number from 0 to {_HEAVIEST:.0e}",
+        lambda number: number.is_null() | ~number.is_between(0, _HEAVIEST),
     ),
     (
         "propensity",
         "found {!r}, expected a probability above 0 and at most 1",
         lambda number: number.is_null() | ~((number > 0) & (number <= 1)),
     ),
-    ("tstamp", "found {!r}, expected seconds since 1970 or an ISO time", lambda time: time.is_null()),
+    (
+        "tstamp",
+        "found {!r}, expected seconds since 1970 (not milliseconds) or an ISO time",
+        lambda time: time.is_null(),
+    ),
 ]
 
 
@@ -188,8 +223,11 @@ def _times(frame: pl.DataFrame) -> list[pl.Expr]:
     if isinstance(kind, pl.Datetime):
         zoned = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
         return [zoned.cast(pl.Datetime("us", "UTC"))]
+    if kind == pl.Date:
+        return [column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")]
     seconds = column.cast(pl.Float64, strict=False)
-    read = (seconds * 1e6).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    microseconds = pl.when(seconds.is_between(_FIRST_TIME, _LAST_TIME, closed="left")).then((seconds * 1e6).round())
+    read = microseconds.cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if kind == pl.String:
         return [pl.coalesce(read, _iso(column)).alias("tstamp")]
     return [read.alias("tstamp")]
