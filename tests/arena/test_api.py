@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_a_whole_battle(play: Callable[..., None]) -> None:
         again = await arena.last_event(turn)  # from the ledger now
         assert "You said: hello" in again["a"]["blocks"][0][1]
         for _ in range(2):  # the same vote twice is one vote
-            reveal = (await arena.post(f"battles/{battle}/vote", choice="a")).raise_for_status().json()["reveal"]
+            reveal = (await arena.post(f"turns/{turn}/vote", choice="a")).raise_for_status().json()["reveal"]
         assert {reveal["a"]["model"], reveal["b"]["model"]} == {spec.name for spec in SPECS}
         assert reveal["a"]["rating"]["rating"] > reveal["b"]["rating"]["rating"]
         assert reveal["a"]["output_tokens"] == 9
@@ -138,8 +139,8 @@ def test_a_whole_battle(play: Callable[..., None]) -> None:
 def test_the_board_is_the_one_that_the_command_line_fits(play: Callable[..., None], tmp_path: Path) -> None:
     async def story(arena: Arena) -> None:
         for choice in ["a", "b", "tie", "both_bad", "a"]:
-            battle, _ = await arena.finished()
-            (await arena.post(f"battles/{battle}/vote", choice=choice)).raise_for_status()
+            _, turn = await arena.finished()
+            (await arena.post(f"turns/{turn}/vote", choice=choice)).raise_for_status()
         live = (await arena.http.get("/api/leaderboard")).json()
         assert live == json.loads(json.dumps(ranking.fit(f"sqlite:///{tmp_path / 'arena.db'}").to_dict()))
 
@@ -148,8 +149,8 @@ def test_the_board_is_the_one_that_the_command_line_fits(play: Callable[..., Non
 
 def test_a_conversation_goes_on_with_each_side_s_own_answers(play: Callable[..., None]) -> None:
     async def story(arena: Arena) -> None:
-        battle, _ = await arena.finished("first")
-        turn = (await arena.post(f"battles/{battle}/turns", prompt="second")).raise_for_status().json()["turn"]["id"]
+        _, first = await arena.finished("first")
+        turn = (await arena.post(f"turns/{first}/next", prompt="second")).raise_for_status().json()["turn"]["id"]
         await arena.last_event(turn)
         for _, messages in arena.models.asked[2:]:
             assert [(message.role, message.text.strip()) for message in messages] == [
@@ -162,11 +163,19 @@ def test_a_conversation_goes_on_with_each_side_s_own_answers(play: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("prompt", "status", "words"), [("", 422, "empty"), ("  \n ", 422, "empty"), ("x" * 21_000, 413, "21,000")]
+    ("prompt", "status", "words"),
+    [
+        ("", 422, "empty"),
+        ("  \n ", 422, "empty"),
+        ("x" * 21_000, 413, "21,000"),
+        ("a\0b", 422, "no text"),
+        ("half \ud83d", 422, "no text"),
+    ],
 )
 def test_prompts_that_cannot_be_sent(play: Callable[..., None], prompt: str, status: int, words: str) -> None:
     async def story(arena: Arena) -> None:
-        refused(await arena.post("battles", prompt=prompt), status, words)
+        body, headers = json.dumps({"prompt": prompt}).encode(), {"content-type": "application/json"}
+        refused(await arena.http.post("/api/battles", content=body, headers=headers), status, words)
         assert arena.models.asked == []
 
     play(story)
@@ -226,25 +235,75 @@ def test_a_vote_on_what_is_not_mine_voted_or_unfinished(play: Callable[..., None
             await asyncio.sleep(0.02)
 
     async def story(arena: Arena) -> None:
-        mine, _ = await arena.finished()
+        battle, mine = await arena.finished()
         cookies = dict(arena.http.cookies)
         arena.http.cookies.clear()
-        refused(await arena.post(f"battles/{mine}/vote", choice="a"), 404, "no such battle")
-        assert (await arena.http.get(f"/battle/{mine}")).status_code == 404
+        refused(await arena.post(f"turns/{mine}/vote", choice="a"), 404, "no such battle")
+        assert (await arena.http.get(f"/battle/{battle}")).status_code == 404
+        arena.http.cookies.clear()
         arena.http.cookies.update(cookies)
-        refused(await arena.post(f"battles/{mine}/vote", choice="left"), 422, "choice")
-        refused(await arena.post("battles/none/vote", choice="a"), 404, "no such battle")
-        (await arena.post(f"battles/{mine}/vote", choice="a")).raise_for_status()
-        refused(await arena.post(f"battles/{mine}/vote", choice="b"), 409, "already")
+        refused(await arena.post(f"turns/{mine}/vote", choice="left"), 422, "choice")
+        refused(await arena.post("turns/none/vote", choice="a"), 404, "no such turn")
+        (await arena.post(f"turns/{mine}/vote", choice="a")).raise_for_status()
+        refused(await arena.post(f"turns/{mine}/vote", choice="b"), 409, "already")
         arena.models.behave = slow
-        unfinished, turn = await arena.begin()
-        refused(await arena.post(f"battles/{unfinished}/vote", choice="a"), 409, "still answering")
-        refused(await arena.post(f"battles/{unfinished}/turns", prompt="more"), 409, "still answering")
+        _, turn = await arena.begin()
+        refused(await arena.post(f"turns/{turn}/vote", choice="a"), 409, "still answering")
+        refused(await arena.post(f"turns/{turn}/next", prompt="more"), 409, "still answering")
         refused(await arena.post(f"turns/{turn}/regenerate"), 409, "still answering")
         await asyncio.sleep(0.8)
         assert (await arena.post(f"turns/{turn}/stop")).json() == {"state": "stopped"}
         assert arena.models.closed == 4
-        (await arena.post(f"battles/{unfinished}/vote", choice="tie")).raise_for_status()
+        (await arena.post(f"turns/{turn}/vote", choice="tie")).raise_for_status()
+
+    play(story)
+
+
+def test_a_page_that_another_tab_left_behind_cannot_vote_on_what_it_does_not_show(play: Callable[..., None]) -> None:
+    async def story(arena: Arena) -> None:
+        _, old = await arena.finished()
+        new = (await arena.post(f"turns/{old}/regenerate")).raise_for_status().json()["turn"]["id"]
+        await arena.last_event(new)
+        refused(await arena.post(f"turns/{old}/vote", choice="a"), 409, "gone on since")
+        refused(await arena.post(f"turns/{old}/next", prompt="more"), 409, "gone on since")
+        assert vote_frame(arena.ledger.engine).is_empty()
+        (await arena.post(f"turns/{new}/vote", choice="a")).raise_for_status()
+        assert (await arena.post(f"turns/{old}/vote", choice="a")).status_code == 200, "the same vote, as it was stored"
+        refused(await arena.post(f"turns/{old}/vote", choice="b"), 409, "Reload the page")
+
+    play(story)
+
+
+def test_after_a_crash_nobody_sees_which_model_was_ahead(play: Callable[..., None], tmp_path: Path) -> None:
+    """One model writes at once, the other one never: the voter has seen nothing, and sees nothing afterwards."""
+
+    async def unequal(name: str, prompt: str) -> Stream:
+        if name == "Bouleuterion-7":
+            await asyncio.sleep(3600)
+        for _ in range(200):
+            yield "quick words "
+        await asyncio.sleep(3600)
+
+    async def story(arena: Arena) -> None:
+        arena.models.behave = unequal
+        battle, turn = await arena.begin()
+        await asyncio.sleep(1.5)
+        copied = tmp_path / "after.db"
+        with sqlite3.connect(tmp_path / "arena.db") as source, sqlite3.connect(copied) as target:
+            source.backup(target)
+        ledger = Ledger(f"sqlite:///{copied}")
+        app = create_app(ArenaSettings(), ledger=ledger, specs=SPECS, ask=arena.models.ask, fit=ranking.fit)
+        async with _running(app), client(app) as http:
+            http.cookies.update(arena.http.cookies)
+            event = await Arena(http, arena.models, ledger).last_event(turn)
+            assert event["state"] == "interrupted"
+            assert event["a"] == event["b"] == {"blocks": [], "count": 0, "failed": False}
+            page = await http.get(f"/battle/{battle}")
+            assert page.status_code == 200
+            assert "quick words" not in page.text
+        states = [answer.state for answer in (ledger.turn(turn, _voter(arena)).a, ledger.turn(turn, _voter(arena)).b)]
+        assert states == ["interrupted", "interrupted"]
+        ledger.close()
 
     play(story)
 
@@ -276,13 +335,13 @@ def test_a_model_that_fails_says_nothing_of_itself(play: Callable[..., None], fa
             assert event["state"] == "failed"
             assert [event["a"]["failed"], event["b"]["failed"]].count(True) == 1
             assert "Amphora" not in json.dumps(event)
-        refused(await arena.post(f"battles/{battle}/vote", choice="a"), 409, "missing or incomplete")
+        refused(await arena.post(f"turns/{turn}/vote", choice="a"), 409, "missing or incomplete")
         kept = arena.ledger.turn(turn, arena.ledger.battle(battle, _voter(arena)).voter)
         assert [answer.error.kind for answer in (kept.a, kept.b) if answer.error] != []
         arena.models.behave = arena.models.answer
         again = (await arena.post(f"turns/{turn}/regenerate")).raise_for_status().json()["turn"]["id"]
         assert (await arena.last_event(again))["state"] == "done"
-        (await arena.post(f"battles/{battle}/vote", choice="tie")).raise_for_status()
+        (await arena.post(f"turns/{again}/vote", choice="tie")).raise_for_status()
 
     play(story)
 
@@ -332,12 +391,37 @@ def test_when_fewer_than_two_models_answer(play: Callable[..., None]) -> None:
     play(story)
 
 
-def test_another_site_cannot_vote(play: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"origin": "http://arena.test"}, 201),
+        ({"origin": "https://elsewhere.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"sec-fetch-site": "cross-site", "origin": "http://arena.test"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "same-origin", "origin": "https://arena.public"}, 201),  # a proxy that changes the host
+    ],
+)
+def test_another_site_cannot_write(play: Callable[..., None], headers: dict[str, str], status: int) -> None:
     async def story(arena: Arena) -> None:
-        headers = {"origin": "https://elsewhere.example"}
-        refused(await arena.http.post("/api/battles", json={"prompt": "x"}, headers=headers), 403, "another site")
-        same = {"origin": "http://arena.test"}
-        assert (await arena.http.post("/api/battles", json={"prompt": "x"}, headers=same)).status_code == 201
+        response = await arena.http.post("/api/battles", json={"prompt": "x"}, headers=headers)
+        assert response.status_code == status
+        if status == 403:
+            refused(response, 403, "another site")
+
+    play(story)
+
+
+def test_two_new_tabs_are_one_voter(play: Callable[..., None]) -> None:
+    async def story(arena: Arena) -> None:
+        await arena.http.get("/")
+        mine = dict(arena.http.cookies)
+        assert list(mine) == ["voter"]
+        await arena.http.get("/")
+        await asyncio.gather(arena.begin("one"), arena.begin("two"))
+        assert dict(arena.http.cookies) == mine
 
     play(story)
 
@@ -347,16 +431,47 @@ def test_a_ledger_that_cannot_be_written(play: Callable[..., None], monkeypatch:
         raise DatabaseError("cannot use database sqlite:///secret/place.db: disk is full")
 
     async def story(arena: Arena) -> None:
-        battle, _ = await arena.finished()
+        _, turn = await arena.finished()
         with monkeypatch.context() as patch:
             patch.setattr(arena.ledger, "vote", full)
-            response = await arena.post(f"battles/{battle}/vote", choice="a")
+            response = await arena.post(f"turns/{turn}/vote", choice="a")
             refused(response, 503, "nothing was recorded")
             assert "secret" not in response.text
             patch.setattr(arena.ledger, "finish", full)
             _, unwritten = await arena.begin()
             assert (await arena.last_event(unwritten))["state"] == "interrupted"
-        (await arena.post(f"battles/{battle}/vote", choice="a")).raise_for_status()
+        (await arena.post(f"turns/{turn}/vote", choice="a")).raise_for_status()
+        await asyncio.sleep(1.5)  # what could not be written to its end is marked so, and can be asked again
+        again = (await arena.post(f"turns/{unwritten}/regenerate")).raise_for_status().json()["turn"]["id"]
+        assert (await arena.last_event(again))["state"] == "done"
+
+    play(story)
+
+
+def test_an_answer_that_cannot_be_encoded_ends_its_turn_and_nothing_else(play: Callable[..., None]) -> None:
+    """The gateway lets no such text through; should another source of answers do so, one turn is lost and no more."""
+
+    async def halved(name: str, prompt: str) -> Stream:
+        yield "half an emoji: \ud83d"
+        await asyncio.sleep(1.2)
+        yield Completion(usage=Usage(), finish_reason="stop", first_token_s=0.1, total_s=1.2)
+
+    async def drips(name: str, prompt: str) -> Stream:
+        for _ in range(40):
+            yield "one drop and more "
+            await asyncio.sleep(0.1)
+
+    async def story(arena: Arena) -> None:
+        arena.models.behave = halved
+        _, broken = await arena.begin()
+        assert (await arena.last_event(broken))["state"] == "interrupted"
+        arena.models.behave = drips
+        _, turn = await arena.begin()
+        await asyncio.sleep(2.5)
+        assert "one drop" in arena.ledger.turn(turn, _voter(arena)).a.text
+        arena.models.behave = arena.models.answer
+        again = (await arena.post(f"turns/{broken}/regenerate")).raise_for_status().json()["turn"]["id"]
+        assert (await arena.last_event(again))["state"] == "done"
 
     play(story)
 
@@ -368,14 +483,14 @@ def test_a_stored_vote_is_confirmed_even_if_the_board_cannot_be_fitted(
         raise ZeroDivisionError
 
     async def story(arena: Arena) -> None:
-        battle, _ = await arena.finished()
+        _, turn = await arena.finished()
         with monkeypatch.context() as patch:
             patch.setattr("palaestra.arena.board.vote_frame", broken)
-            voted = (await arena.post(f"battles/{battle}/vote", choice="a")).raise_for_status().json()
+            voted = (await arena.post(f"turns/{turn}/vote", choice="a")).raise_for_status().json()
         assert voted["reveal"]["a"]["model"] in {spec.name for spec in SPECS}
         assert vote_frame(arena.ledger.engine).height == 1
-        another, _ = await arena.finished()
-        (await arena.post(f"battles/{another}/vote", choice="a")).raise_for_status()
+        _, another = await arena.finished()
+        (await arena.post(f"turns/{another}/vote", choice="a")).raise_for_status()
         assert (await arena.http.get("/api/leaderboard")).json()["data"]["votes"] == 2
 
     play(story)
@@ -401,4 +516,4 @@ def _voter(arena: Arena) -> str:
     import sqlalchemy as sa
 
     with arena.ledger.engine.connect() as connection:
-        return connection.execute(sa.text("SELECT voter FROM battles")).scalar_one()
+        return connection.execute(sa.text("SELECT DISTINCT voter FROM battles")).scalar_one()

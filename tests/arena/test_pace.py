@@ -73,3 +73,28 @@ def test_the_pace_does_not_change_when_the_shorter_answer_ends() -> None:
 
 def test_a_side_that_has_not_begun_holds_both() -> None:
     assert set(shown_over_time(Model(0, 1000, 500), Model(1e9, 100, 500), 30)) == {0}
+
+
+def finished_at(a: Model, b: Model) -> float:
+    shown = shown_over_time(a, b, 400)
+    return TICK * next(step for step, value in enumerate(shown) if value == shown[-1])
+
+
+def test_one_word_does_not_hold_the_other_answer_back() -> None:
+    """ "Yes." has no speed, and its stream may close seconds after its word."""
+    alone = finished_at(Model(0.2, 400, 2000), Model(0.2, 400, 2000))
+    assert finished_at(Model(0.2, 400, 1), Model(0.2, 400, 2000)) <= alone + 1
+    pace, quick = CommonPace(240), Model(0.2, 400, 2000)
+    waits = [Written(4, 0.15 * step, step > 13) for step in range(200)]
+    shown = [pace.advance(TICK, (waits[step], quick.at(step * TICK))) for step in range(200)]
+    assert shown[-1] == 2000
+
+
+def test_nobody_waits_minutes_for_a_slow_short_answer() -> None:
+    assert finished_at(Model(0.2, 5, 60), Model(0.2, 400, 2000)) < 60 / 5 + 2000 / (0.9 * 30) + 5
+
+
+def test_the_last_character_ends_the_measuring() -> None:
+    assert Written(100, 2.0, ended=True).speed == Written(100, 2.0, ended=False).speed == 50
+    assert Written(31, 2.0, ended=True).speed is None
+    assert Written(0, 0.0, ended=False).speed is None

@@ -159,6 +159,43 @@ def test_nothing_takes_long(mark: str) -> None:
     assert time.process_time() - started < 10
 
 
+@pytest.mark.parametrize(
+    ("language", "mark"), [("autohotkey", "\n "), ("gherkin", "\n "), ("perl", "s{"), ("lisp", "(")]
+)
+def test_code_that_takes_long_to_colour_is_shown_without_colours(language: str, mark: str) -> None:
+    """These lexers are quadratic in these texts: 7 to 14 seconds for what a page shows in one line."""
+    text = f"```{language}\n" + mark * 8000
+    started = time.process_time()
+    stream = BlockStream()
+    for at in range(0, len(text), 500):
+        stream.update(text[:at])
+    stream.finish(text + "\n```\n\n```python\nimport this\n```")
+    assert time.process_time() - started < 5
+    assert "import this" in re.sub(r"<[^>]+>", "", stream.blocks[-1])
+
+
+def test_an_open_block_of_code_keeps_its_colours_while_it_grows() -> None:
+    stream = BlockStream()
+    for text in (
+        "```python\nimport this",
+        "```python\nimport this\n```\n\nand",
+        "```python\nimport this\n```\n\nand so on",
+    ):
+        stream.update(text)
+        assert '<span class="kn">import</span>' in stream.blocks[0]
+    assert stream.blocks[1] == "<p>and so on</p>\n"
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u0085", "\x0b", "\x0c", "\r", "\r\n", "\n"])
+def test_lines_are_counted_as_the_parser_counts_them(mark: str) -> None:
+    text = f"one{mark}two{mark}three\n\nsecond *x*\n\nthird *y*"
+    stream = BlockStream()
+    for at in range(1, len(text) + 1):
+        stream.update(text[:at])
+    assert len(stream.blocks) == 3
+    assert "".join(stream.blocks).count("three") == 1
+
+
 def test_colours_for_light_and_dark() -> None:
     css = highlight_css()
     assert "prefers-color-scheme: dark" in css

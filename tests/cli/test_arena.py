@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from palaestra.cli import run
-from palaestra.store.ledger import Choice, Ledger, Pairing
+from palaestra.store.entries import Choice, Pairing
+from palaestra.store.ledger import Ledger
 
 TWO = '[[model]]\nname = "one"\nendpoint = "scripted:echo"\n[[model]]\nname = "two"\nendpoint = "scripted:echo"\n'
 
@@ -121,7 +122,7 @@ def voted(url: str) -> None:
         battle = ledger.start_battle(f"voter{number}", Pairing("one", "two", 1.0, "uniform"), f"question {number}")
         last = battle.turns[-1]
         ledger.finish([replace(last.a, state="complete", text="left"), replace(last.b, state="complete", text="right")])
-        ledger.vote(battle.id, f"voter{number}", choice)
+        ledger.vote(last.id, f"voter{number}", choice)
     ledger.start_battle("another", Pairing("two", "one", 1.0, "uniform"), "unfinished")
     ledger.close()
 
@@ -143,9 +144,11 @@ def test_battles_are_taken_out_and_read_again(palaestra: Any, tmp_path: Path) ->
 
 def test_an_export_that_cannot_be_written(palaestra: Any, tmp_path: Path) -> None:
     voted(f"sqlite:///{tmp_path / 'arena.db'}")
-    refused = palaestra("arena", "export", "--out", "no/folder/battles.parquet")
-    assert refused.returncode == 2
-    assert "cannot write no/folder/battles.parquet" in refused.stderr
+    (tmp_path / "file").touch()
+    for out in ("no/folder/battles.parquet", "", "/", ".", "file/battles.parquet"):
+        refused = palaestra("arena", "export", "--out", out)
+        assert refused.returncode == 2
+        assert "expected a file in a folder that exists" in refused.stderr
     nothing = palaestra("arena", "export", "sqlite:///nowhere.db", "--out", "battles.parquet")
     assert nothing.returncode == 2
     assert not (tmp_path / "nowhere.db").exists()

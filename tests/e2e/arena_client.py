@@ -65,9 +65,9 @@ class Voter:
                     break
         return seen
 
-    async def vote(self, battle: str, choice: str) -> httpx2.Response:
-        """Vote; the caller looks at the status."""
-        return await self.http.post(f"/api/battles/{battle}/vote", json={"choice": choice})
+    async def vote(self, turn: dict[str, Any], choice: str) -> httpx2.Response:
+        """Vote on a turn; the caller looks at the status."""
+        return await self.http.post(f"/api/turns/{turn['id']}/vote", json={"choice": choice})
 
 
 async def sse(response: httpx2.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 import pytest
@@ -30,10 +31,10 @@ def test_every_acknowledged_vote_survives(
     async def storm() -> tuple[dict[str, str], int, str]:
         voters = [Voter(server.url) for _ in range(BATTLES)]
 
-        async def finished(voter: Voter) -> str:
+        async def finished(voter: Voter) -> dict[str, Any]:
             battle = await voter.begin("hello")
             assert (await voter.watch(battle["turn"])).state == "done"
-            return battle["battle"]
+            return battle
 
         begun = await asyncio.gather(*map(finished, voters))
         unfinished = await voters[0].begin("an answer that will be cut off " * 500)
@@ -41,15 +42,15 @@ def test_every_acknowledged_vote_survives(
         acknowledged: dict[str, str] = {}
         sent = 0
 
-        async def vote(voter: Voter, battle: str, choice: str) -> None:
+        async def vote(voter: Voter, begun: dict[str, Any], choice: str) -> None:
             nonlocal sent
             sent += 1
             try:
-                response = await voter.vote(battle, choice)
+                response = await voter.vote(begun["turn"], choice)
             except httpx2.HTTPError:
                 return
             if response.status_code == 200:
-                acknowledged[battle] = choice
+                acknowledged[begun["battle"]] = choice
             if len(acknowledged) == BATTLES // 3:
                 server.kill()
 

@@ -38,7 +38,7 @@ def test_two_hundred_battles_at_once(serve: Callable[..., Server]) -> None:
             assert html.count("voter") == html.count(key)
         choice = CHOICES[number % 4]
         asked = time.monotonic()
-        reveal = (await voter.vote(begun["battle"], choice)).raise_for_status().json()["reveal"]
+        reveal = (await voter.vote(begun["turn"], choice)).raise_for_status().json()["reveal"]
         voted = time.monotonic() - asked
         await voter.http.aclose()
         return {

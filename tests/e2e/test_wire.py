@@ -43,17 +43,18 @@ def test_no_name_before_the_vote(serve: Callable[..., Server], tap: Callable[[st
         seen = await voter.watch(begun["turn"])
         assert (await voter.http.get(f"/battle/{begun['battle']}")).status_code == 200
         if seen.state == "failed":
-            assert (await voter.vote(begun["battle"], "a")).status_code == 409
+            assert (await voter.vote(begun["turn"], "a")).status_code == 409
             return bytes(wire.bytes), b""
         again = (await voter.http.post(f"/api/turns/{begun['turn']['id']}/regenerate")).json()
         await voter.watch(again["turn"], events=2)
-        assert (await voter.vote(begun["battle"], "a")).status_code == 409
+        for stale_or_unfinished in (begun["turn"], again["turn"]):
+            assert (await voter.vote(stale_or_unfinished, "a")).status_code == 409
         assert (await voter.http.post(f"/api/turns/{again['turn']['id']}/stop")).json() == {"state": "stopped"}
-        more = (await voter.http.post(f"/api/battles/{begun['battle']}/turns", json={"prompt": "And more?"})).json()
+        more = (await voter.http.post(f"/api/turns/{again['turn']['id']}/next", json={"prompt": "And more?"})).json()
         await voter.watch(more["turn"])
         await voter.http.get(f"/battle/{begun['battle']}")
         before = bytes(wire.bytes)
-        reveal = (await voter.vote(begun["battle"], "tie")).raise_for_status().json()["reveal"]
+        reveal = (await voter.vote(more["turn"], "tie")).raise_for_status().json()["reveal"]
         assert {reveal["a"]["model"], reveal["b"]["model"]} <= set(NAMES)
         await asyncio.sleep(0.1)
         return before, bytes(wire.bytes)[len(before) :]

@@ -159,6 +159,37 @@ async def drips(call: Any) -> None:
         await asyncio.sleep(0.02)
 
 
+async def halves(call: Any) -> None:
+    await call.head()
+    for piece in ("a \ud83d", "\ude00 b", " \ude00", "\0", "\ud83d"):
+        await call.word(piece)
+    await call.end()
+
+
+def test_characters_that_chunks_have_parted_are_joined_and_what_is_no_text_is_replaced(
+    endpoint: Callable[..., Any],
+) -> None:
+    async def story() -> None:
+        async with endpoint(halves) as server:
+            text, _, failure = await ask(spec(server.url))
+        assert failure is None
+        assert text == "a \U0001f600 b \ufffd\ufffd\ufffd"
+
+    asyncio.run(story())
+
+
+def test_a_template_that_fails_on_a_conversation(endpoint: Callable[..., Any]) -> None:
+    async def story() -> None:
+        async with endpoint(greet) as server:
+            _, _, failure = await ask(spec(server.url, template="{{ messages[3].content }}"))
+            assert server.calls == []
+        assert failure is not None
+        assert failure.kind == "refused"
+        assert "Jinja" in failure.detail
+
+    asyncio.run(story())
+
+
 IMPATIENCE = {silent: {"first_token_s": 0.5}, stalls: {"next_token_s": 0.3}, drips: {"total_s": 2.5}}
 
 

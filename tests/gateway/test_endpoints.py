@@ -65,6 +65,7 @@ def test_the_demo_enrols_at_least_four_of_two_real_models() -> None:
     [
         ("", "found no [[model]] table"),
         ("model = 3", "found no [[model]] table"),
+        ("model = [1, 2]", "found no [[model]] table"),
         ("[[model", "expected TOML"),
         ("[[models]]\nname = 'x'", "found the unknown 'models'"),
         (
@@ -86,6 +87,10 @@ def test_the_demo_enrols_at_least_four_of_two_real_models() -> None:
         (GOOD.replace("https://host/v1", "scripted:sing"), "found the script 'sing', expected one of echo"),
         (GOOD.replace("https://host/v1", "scripted:echo?speed=1"), "found the parameter 'speed'"),
         (GOOD.replace("https://host/v1", "scripted:echo?delay=-1"), "found delay='-1'"),
+        (GOOD.replace("https://host/v1", "http://[x"), "field 'endpoint': found 'http://[x', which is no URL"),
+        (GOOD.replace("https://host/v1", "http://host:abc/v1"), "which is no URL"),
+        (GOOD + 'template = "{% for"', "field 'template': found no Jinja template over `messages`"),
+        (GOOD + 'template = "{{ messages[3].content }}"', "field 'template'"),
         (GOOD + 'api_key_env = "not a name"', "holds no name of a variable"),
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import palaestra
-from palaestra.errors import InputError
+from palaestra.errors import InputError, VoteFileError
 from palaestra.ranking import FitConfig, fit
 from palaestra.ranking.bradley_terry import ELO
 from palaestra.ranking.counts import count_votes
@@ -196,11 +196,27 @@ def test_folds_add_up() -> None:
     assert all(abs(part.votes - counts.votes / 5) < 150 for part in parts)
 
 
-@pytest.mark.parametrize("setting", [{"confidence": 1.0}, {"min_votes": -1}, {"anker": "A=1"}])
+@pytest.mark.parametrize("setting", [{"confidence": 1.0}, {"min_votes": -1}, {"seed": -1}, {"anker": "A=1"}])
 def test_settings_that_cannot_be(setting: dict[str, Any]) -> None:
     for config in (None, FitConfig(seed=3)):
         with pytest.raises(ValidationError):
             fit(frame([("A", "B", "tie")]), config, **setting)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [(("A", "B", "won"), "row 1, column winner: found 'won'"), (("A", "A", "tie"), "row 1, column model_b")],
+)
+def test_a_frame_is_checked_as_a_file_is(row: Row, said: str) -> None:
+    with pytest.raises(VoteFileError, match=f"the frame: {said}"):
+        fit(frame([row]))
+
+
+def test_weights_that_no_arithmetic_can_hold_are_refused_in_words() -> None:
+    rows = [("A", "B", "model_a"), ("B", "A", "model_a"), ("B", "C", "model_a"), ("C", "B", "model_a")]
+    with pytest.raises(InputError, match="lie too far apart"):
+        fit(frame(rows, weight=[1e12, 1e12, 1e-12, 1e-12]))
+    assert fit(frame(rows, weight=[1e4, 1e4, 1e-4, 1e-4])).fit.converged
 
 
 def test_wider_confidence_wider_intervals() -> None:

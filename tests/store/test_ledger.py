@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from palaestra.errors import ConflictError, DatabaseError, NotFoundError
 from palaestra.schema import Battle, ErrorRecord, Usage, from_table, to_table
 from palaestra.store.ballots import VOTE_COLUMNS, battle_records, vote_frame
-from palaestra.store.ledger import AnswerState, BattleState, Choice, Ledger, Pairing
+from palaestra.store.entries import AnswerState, BattleState, Choice, Pairing
+from palaestra.store.ledger import Ledger
 
 PAIRING = Pairing("left model", "right model", 1 / 6, "uniform")
 
@@ -25,6 +26,10 @@ PAIRING = Pairing("left model", "right model", 1 / 6, "uniform")
 def finish(ledger: Ledger, battle: BattleState, state: AnswerState = "complete") -> None:
     last = battle.turns[-1]
     ledger.finish([replace(last.a, state=state, text="an answer"), replace(last.b, state=state, text="another answer")])
+
+
+def last(battle: BattleState) -> str:
+    return battle.turns[-1].id
 
 
 def finished_battle(ledger: Ledger, voter: str = "voter") -> BattleState:
@@ -46,7 +51,9 @@ def test_progress_and_interruption(ledger: Ledger) -> None:
     battle = ledger.start_battle("voter", PAIRING, "a question")
     ledger.save_progress([(battle.turns[0].a.id, "half an ans")])
     assert ledger.battle(battle.id, "voter").turns[0].a.state == "streaming"
-    assert ledger.mark_interrupted() == 2
+    assert ledger.mark_interrupted(["another turn"]) == 0
+    assert ledger.mark_interrupted([last(battle)]) == 2
+    assert ledger.mark_interrupted() == 0
     turn = ledger.battle(battle.id, "voter").turns[0]
     assert (turn.a.state, turn.a.text, turn.finished, turn.votable) == (
         "interrupted",
@@ -55,7 +62,7 @@ def test_progress_and_interruption(ledger: Ledger) -> None:
         False,
     )
     with pytest.raises(ConflictError, match="missing or incomplete"):
-        ledger.vote(battle.id, "voter", "a")
+        ledger.vote(last(battle), "voter", "a")
 
 
 def test_progress_never_overwrites_a_finished_answer(ledger: Ledger) -> None:
@@ -85,8 +92,8 @@ def test_an_answer_keeps_its_figures_and_its_failure(ledger: Ledger) -> None:
 @pytest.mark.parametrize("choice", ["a", "b", "tie", "both_bad"])
 def test_a_vote_names_the_answer_and_is_idempotent(ledger: Ledger, choice: Choice) -> None:
     battle = finished_battle(ledger)
-    assert ledger.vote(battle.id, "voter", choice).choice == choice
-    assert ledger.vote(battle.id, "voter", choice).choice == choice
+    assert ledger.vote(last(battle), "voter", choice).choice == choice
+    assert ledger.vote(last(battle), "voter", choice).choice == choice
     frame = vote_frame(ledger.engine)
     assert frame.schema == VOTE_COLUMNS
     assert frame["winner"].to_list() == [{"a": "model_a", "b": "model_b"}.get(choice, choice)]
@@ -98,11 +105,11 @@ def test_a_vote_names_the_answer_and_is_idempotent(ledger: Ledger, choice: Choic
 
 def test_a_second_opinion_is_refused(ledger: Ledger) -> None:
     battle = finished_battle(ledger)
-    ledger.vote(battle.id, "voter", "a")
+    ledger.vote(last(battle), "voter", "a")
     with pytest.raises(ConflictError, match="already"):
-        ledger.vote(battle.id, "voter", "b")
+        ledger.vote(last(battle), "voter", "b")
     with pytest.raises(ConflictError, match="already"):
-        ledger.add_turn(battle.id, "voter", "more", most=9)
+        ledger.add_turn(last(battle), "voter", "more", most=9)
     with pytest.raises(ConflictError, match="already"):
         ledger.regenerate(battle.turns[0].id, "voter")
     assert vote_frame(ledger.engine).height == 1
@@ -113,11 +120,14 @@ def test_what_is_not_mine_does_not_exist(ledger: Ledger) -> None:
     refused: list[Callable[[], object]] = [
         lambda: ledger.battle(battle.id, "somebody else"),
         lambda: ledger.turn(battle.turns[0].id, "somebody else"),
-        lambda: ledger.vote(battle.id, "somebody else", "a"),
-        lambda: ledger.add_turn(battle.id, "", "more", most=9),
+        lambda: ledger.vote(last(battle), "somebody else", "a"),
+        lambda: ledger.add_turn(last(battle), "", "more", most=9),
         lambda: ledger.regenerate(battle.turns[0].id, "somebody else"),
         lambda: ledger.vote("no such battle", "voter", "a"),
+        lambda: ledger.vote("f" * 32, "voter", "a"),
         lambda: ledger.turn("no such turn", "voter"),
+        lambda: ledger.battle("not\0text", "voter"),
+        lambda: ledger.turn("not\0text", "voter"),
     ]
     for act in refused:
         with pytest.raises(NotFoundError, match="no such"):
@@ -128,26 +138,32 @@ def test_what_is_not_mine_does_not_exist(ledger: Ledger) -> None:
 def test_an_unfinished_or_failed_turn_takes_no_vote(ledger: Ledger) -> None:
     battle = ledger.start_battle("voter", PAIRING, "a question")
     with pytest.raises(ConflictError, match="still answering"):
-        ledger.vote(battle.id, "voter", "tie")
+        ledger.vote(last(battle), "voter", "tie")
     finish(ledger, battle, "failed")
     with pytest.raises(ConflictError, match="incomplete"):
-        ledger.vote(battle.id, "voter", "tie")
+        ledger.vote(last(battle), "voter", "tie")
 
 
 def test_turns_and_attempts(ledger: Ledger) -> None:
     first = finished_battle(ledger)
     again = ledger.regenerate(first.turns[0].id, "voter")
     assert [(turn.position, turn.attempt) for turn in again.turns] == [(1, 2)]
-    with pytest.raises(ConflictError, match="last turn"):
-        ledger.regenerate(first.turns[0].id, "voter")
+    stale: list[Callable[[], object]] = [
+        lambda: ledger.regenerate(last(first), "voter"),
+        lambda: ledger.add_turn(last(first), "voter", "more", most=9),
+        lambda: ledger.vote(last(first), "voter", "a"),
+    ]
+    for act in stale:  # the answers before this voter, in an old tab, are not the battle's last any more
+        with pytest.raises(ConflictError, match="gone on since"):
+            act()
     with pytest.raises(ConflictError, match="still answering"):
-        ledger.add_turn(first.id, "voter", "more", most=2)
+        ledger.add_turn(last(again), "voter", "more", most=2)
     finish(ledger, again)
-    second = ledger.add_turn(first.id, "voter", "more", most=2)
+    second = ledger.add_turn(last(again), "voter", "more", most=2)
     finish(ledger, second)
     with pytest.raises(ConflictError, match="2 turns, the most"):
-        ledger.add_turn(first.id, "voter", "more still", most=2)
-    ledger.vote(first.id, "voter", "b")
+        ledger.add_turn(last(second), "voter", "more still", most=2)
+    ledger.vote(last(second), "voter", "b")
     record = next(battle_records(ledger.engine))
     assert [message.text for message in record.conversation_b] == [
         "a question",
@@ -161,7 +177,7 @@ def test_turns_and_attempts(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("statement", ["UPDATE votes SET voter = 'x'", "DELETE FROM votes"])
 def test_votes_cannot_be_changed_or_deleted(ledger: Ledger, statement: str) -> None:
-    ledger.vote(finished_battle(ledger).id, "voter", "a")
+    ledger.vote(last(finished_battle(ledger)), "voter", "a")
     with pytest.raises(DBAPIError, match="append-only"), ledger.engine.begin() as connection:
         connection.execute(sa.text(statement))
     assert vote_frame(ledger.engine).height == 1
@@ -169,7 +185,7 @@ def test_votes_cannot_be_changed_or_deleted(ledger: Ledger, statement: str) -> N
 
 def test_votes_are_read_from_where_one_left_off(ledger: Ledger) -> None:
     for _ in range(5):
-        ledger.vote(finished_battle(ledger).id, "voter", "tie")
+        ledger.vote(last(finished_battle(ledger)), "voter", "tie")
     everything = vote_frame(ledger.engine)
     third = everything["id"][2]
     assert vote_frame(ledger.engine, after=third).equals(everything[3:])
@@ -184,7 +200,7 @@ def test_one_vote_a_battle_under_a_race(ledger: Ledger) -> None:
     def vote(choice: Choice) -> str:
         start.wait()
         try:
-            return ledger.vote(battle.id, "voter", choice).choice or ""
+            return ledger.vote(last(battle), "voter", choice).choice or ""
         except ConflictError:
             return "refused"
 
@@ -210,9 +226,9 @@ def test_a_vote_and_another_attempt_at_the_same_moment(ledger: Ledger) -> None:
             return True
 
         actions: list[Callable[[], object]] = [
-            lambda battle=battle: ledger.vote(battle.id, "voter", "a"),
+            lambda battle=battle: ledger.vote(last(battle), "voter", "a"),
             lambda battle=battle: ledger.regenerate(battle.turns[-1].id, "voter"),
-            lambda battle=battle: ledger.add_turn(battle.id, "voter", "and then?", most=9),
+            lambda battle=battle: ledger.add_turn(last(battle), "voter", "and then?", most=9),
         ]
         with ThreadPoolExecutor(3) as pool:
             done = list(pool.map(attempt, actions))
@@ -226,7 +242,7 @@ def test_a_later_reader_misses_no_vote_of_concurrent_writers(ledger: Ledger) -> 
     battles = [finished_battle(ledger, f"voter {number}") for number in range(40)]
     seen: list[int] = []
     with ThreadPoolExecutor(8) as pool:
-        voting = [pool.submit(ledger.vote, battle.id, battle.voter, "a") for battle in battles]
+        voting = [pool.submit(ledger.vote, last(battle), battle.voter, "a") for battle in battles]
         while len(seen) < len(battles):
             seen += vote_frame(ledger.engine, after=seen[-1] if seen else 0)["id"].to_list()
             if all(done.done() for done in voting):

@@ -1,5 +1,8 @@
 """What the pages' scripts call. Until a battle's vote is stored, nothing here names a model.
 
+Whatever follows the first prompt names the turn that the voter has before them, so that a page which another tab has
+left behind is told so, and never acts on answers that it does not show.
+
 Every error has the shape {"error": {"code", "message"}}, with words for people.
 """
 
@@ -19,7 +22,7 @@ from palaestra.arena.reveal import reveal
 from palaestra.arena.turns import LiveTurn
 from palaestra.arena.voters import known_voter, welcome
 from palaestra.schema import ModelSpec
-from palaestra.store.ledger import Choice, Turn
+from palaestra.store.entries import Choice, Turn
 
 _LONGEST_NUMBER = 10
 
@@ -45,9 +48,9 @@ def turn_routes(battles: Battles) -> APIRouter:
     async def begin(body: Prompt, request: Request, response: Response) -> dict[str, Any]:
         return _begun(await battles.begin(welcome(request, response), body.prompt))
 
-    @routes.post("/battles/{battle}/turns", status_code=201)
-    async def go_on(battle: str, body: Prompt, request: Request) -> dict[str, Any]:
-        return _begun(await battles.go_on(known_voter(request), battle, body.prompt))
+    @routes.post("/turns/{turn}/next", status_code=201)
+    async def go_on(turn: str, body: Prompt, request: Request) -> dict[str, Any]:
+        return _begun(await battles.go_on(known_voter(request), turn, body.prompt))
 
     @routes.post("/turns/{turn}/regenerate", status_code=201)
     async def ask_again(turn: str, request: Request) -> dict[str, Any]:
@@ -75,10 +78,10 @@ def board_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec]
     """Vote, and what the votes amount to."""
     routes = APIRouter(prefix="/api")
 
-    @routes.post("/battles/{battle}/vote")
-    async def vote(battle: str, body: Vote, request: Request) -> dict[str, Any]:
+    @routes.post("/turns/{turn}/vote")
+    async def vote(turn: str, body: Vote, request: Request) -> dict[str, Any]:
         before = board.current
-        voted = await battles.vote(known_voter(request), battle, body.choice)
+        voted = await battles.vote(known_voter(request), turn, body.choice)
         revealed = reveal(voted, specs, before, await board.after_vote())
         return {"reveal": revealed, "html": pages.reveal_fragment(revealed)}
 

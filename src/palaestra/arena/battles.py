@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from palaestra.arena.pairing import Matchmaker
 from palaestra.arena.settings import ArenaSettings
 from palaestra.arena.turns import Ask, LiveTurn
-from palaestra.errors import InputError, LedgerError, PalaestraError
+from palaestra.errors import InputError, LedgerError
 from palaestra.schema import Message
-from palaestra.store.ledger import Answer, BattleState, Choice, Ledger, Turn
+from palaestra.store.entries import Answer, BattleState, Choice, Turn
+from palaestra.store.ledger import Ledger
 
 _SAVE_EVERY_S = 1.0
 _NOT_A_FAULT = {"cancelled", "refused", "empty"}
@@ -65,6 +66,7 @@ class Battles:
         self.live: dict[str, LiveTurn] = {}
         self._ask = ask
         self._voters: Counter[str] = Counter()
+        self._unrecorded: set[str] = set()
 
     async def begin(self, voter: str, prompt: str) -> Turn:
         """Draw a pair and ask both.
@@ -78,7 +80,7 @@ class Battles:
             raise BusyError("Fewer than two models are answering at the moment. Try again in a minute.")
         return await self._answer(voter, lambda: self.ledger.start_battle(voter, pairing, text))
 
-    async def go_on(self, voter: str, battle_id: str, prompt: str) -> Turn:
+    async def go_on(self, voter: str, turn_id: str, prompt: str) -> Turn:
         """Ask both models the next question of the same conversation.
 
         Raises:
@@ -86,7 +88,7 @@ class Battles:
         """
         text = self._checked(prompt)
         return await self._answer(
-            voter, lambda: self.ledger.add_turn(battle_id, voter, text, most=self.settings.most_turns)
+            voter, lambda: self.ledger.add_turn(turn_id, voter, text, most=self.settings.most_turns)
         )
 
     async def ask_again(self, voter: str, turn_id: str) -> Turn:
@@ -107,28 +109,33 @@ class Battles:
         live = self.live.get(turn_id)
         return await live.stop() if live else ended_state(turn)
 
-    async def vote(self, voter: str, battle_id: str, choice: Choice) -> BattleState:
-        """Record a vote. When this returns, it is on disk.
+    async def vote(self, voter: str, turn_id: str, choice: Choice) -> BattleState:
+        """Record a vote on the answers of a turn. When this returns, it is on disk.
 
         Raises:
             NotFoundError, ConflictError: see `Ledger.vote`.
         """
-        return await asyncio.to_thread(self.ledger.vote, battle_id, voter, choice)
+        return await asyncio.to_thread(self.ledger.vote, turn_id, voter, choice)
 
     async def save_progress(self) -> None:
-        """Write down, now and then and for ever, what unfinished answers have brought. Run it as a task."""
+        """Write down, now and then and for ever, how far unfinished answers have come. Run it as a task."""
         while True:
             await asyncio.sleep(_SAVE_EVERY_S)
-            grown = [(side, side.text) for live in self.live.values() for side in live.unsaved()]
-            if not grown:
-                continue
             try:
-                await asyncio.to_thread(self.ledger.save_progress, [(side.answer.id, text) for side, text in grown])
-            except PalaestraError:
+                await self._save()
+            except Exception:  # noqa: BLE001 - one answer that cannot be saved must not end the saving of the others
                 _log.exception("unfinished answers could not be saved; they are tried again in a second")
-                continue
-            for side, text in grown:
-                side.saved = text
+
+    async def _save(self) -> None:
+        grown = [(side, text) for live in self.live.values() for side, text in live.unsaved()]
+        if grown:
+            await asyncio.to_thread(self.ledger.save_progress, [(side.answer.id, text) for side, text in grown])
+        for side, text in grown:
+            side.saved = text
+        lost = frozenset(self._unrecorded)
+        if lost:
+            await asyncio.to_thread(self.ledger.mark_interrupted, lost)
+            self._unrecorded -= lost
 
     async def close(self) -> None:
         """Stop every live turn; their answers are kept as interrupted."""
@@ -138,6 +145,8 @@ class Battles:
         text = prompt.strip()
         if not text:
             raise PromptError("The message is empty. Write something for the models to answer.")
+        if not _is_text(text):
+            raise PromptError("The message holds a character that is no text, such as NUL. Remove it, and send again.")
         longest = self.settings.longest_prompt
         if len(text) > longest:
             raise PromptTooLongError(
@@ -161,12 +170,15 @@ class Battles:
         histories = (_history(battle, "a"), _history(battle, "b"))
         live = LiveTurn(turn, voter, histories, settings=self.settings, ask=self._ask, record=self._record)
         self.live[turn.id] = live
-        live.task.add_done_callback(lambda _: self._forget(voter, turn.id))
+        live.task.add_done_callback(lambda _: self._forget(live))
         return turn
 
-    def _forget(self, voter: str, turn_id: str) -> None:
-        self.live.pop(turn_id, None)
-        self._release(voter)
+    def _forget(self, live: LiveTurn) -> None:
+        """A turn has ended. One whose end could not be written must not stay unfinished for ever."""
+        self.live.pop(live.turn.id, None)
+        self._release(live.voter)
+        if not live.recorded:
+            self._unrecorded.add(live.turn.id)
 
     def _release(self, voter: str) -> None:
         self._voters[voter] -= 1
@@ -178,6 +190,11 @@ class Battles:
         for answer in finished:
             if answer.error is None or answer.error.kind not in _NOT_A_FAULT:
                 self.matchmaker.report(answer.model, answered=answer.error is None)
+
+
+def _is_text(text: str) -> bool:
+    """Whether every database and every model can be given this: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def ended_state(turn: Turn) -> str:

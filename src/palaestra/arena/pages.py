@@ -17,9 +17,9 @@ from palaestra.arena.battles import Battles, ended_state
 from palaestra.arena.board import LiveBoard
 from palaestra.arena.rendering import highlight_css, render
 from palaestra.arena.reveal import reveal
-from palaestra.arena.voters import known_voter
+from palaestra.arena.voters import known_voter, welcome
 from palaestra.schema import Leaderboard, ModelSpec
-from palaestra.store.ledger import Answer, BattleState, Turn
+from palaestra.store.entries import Answer, BattleState, Turn
 
 _TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
 _TICKS = 5
@@ -33,7 +33,9 @@ def page_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec])
 
     @routes.get("/", response_class=HTMLResponse)
     async def new_battle(request: Request) -> Response:
-        return _page(request, "battle", "New battle", battle=None, limits=limits)
+        page = _page(request, "battle", "New battle", battle=None, limits=limits)
+        welcome(request, page)  # here, and not with the first message: two tabs may send theirs at the same moment
+        return page
 
     @routes.get("/battle/{battle}", response_class=HTMLResponse)
     async def one_battle(battle: str, request: Request) -> Response:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 from palaestra.errors import InputError
-from palaestra.store.ledger import Pairing
+from palaestra.store.entries import Pairing
 
 _FAILURES_TO_REST = 3
 _REST_S = 60.0

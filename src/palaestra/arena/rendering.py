@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import nh3
+import pygments
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
-from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
@@ -32,12 +33,18 @@ from pygments.util import ClassNotFound
 _HIGHEST_HEADING = 3
 _LOWEST_HEADING = 6
 _LONGEST_COLOURED = 20_000
+_COLOURING_S = 0.15
+"""Code beyond what can be coloured in so much processor time is shown without colours: some lexers are quadratic in
+some texts."""
 _DEEPEST = 40
 _LONGEST_OPEN = 16_000
 """A longer open block is shown as plain text until it closes: nobody can make every update parse a novel."""
 
 _PLAIN = re.compile(r"[^\s*_`#>|$\\~<&!\[\]()+\-=:;@/.\d][^*_`#>|$\\~<&!\[\]\n:@/]*")
 """One line without a character that means something in Markdown."""
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|\Z)")
+"""A line as the parser counts them; str.splitlines knows more kinds."""
 
 _MATHML = (
     "math mrow mi mo mn ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable mtr mtd "
@@ -88,6 +95,8 @@ class BlockStream:
         self.blocks: list[str] = []
         self._open_at = 0
         """Where in the text the open block, the last one, begins."""
+        self._slow = False
+        """Whether the open block took too long to colour; it is then not coloured again before the end."""
 
     def update(self, text: str) -> list[tuple[int, str]]:
         """Render what has grown; returns (index, HTML) of every block that changed.
@@ -109,10 +118,14 @@ class BlockStream:
 
     def _parse_tail(self, tail: str) -> list[str]:
         groups, env = _parse(tail)
+        env["colouring_s"] = _COLOURING_S if self._slow else 0.0
+        rendered = [_to_html(group, env) for group in groups]
         if groups:
-            lines = tail.splitlines(keepends=True)
-            self._open_at += sum(map(len, lines[: (groups[-1][0].map or [0])[0]]))
-        return [_to_html(group, env) for group in groups]
+            lines = _LINE.findall(tail)
+            closed = sum(map(len, lines[: (groups[-1][0].map or [0])[0]]))
+            self._slow = env["colouring_s"] >= _COLOURING_S and not closed
+            self._open_at += closed
+        return rendered
 
     def _replace(self, first: int, rendered: Sequence[str]) -> list[tuple[int, str]]:
         changed = []
@@ -192,23 +205,33 @@ def _heading(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) 
     return f"<h{level}>" if tokens[index].nesting > 0 else f"</h{level}>\n"
 
 
-def _code(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) -> str:
+def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: dict[str, Any]) -> str:
     """A block of code, coloured where its language is known; the page's script adds the button that copies it."""
     token = tokens[index]
     language = (token.info.split() or [""])[0][:30]
     label = f'<span class="language">{html.escape(language)}</span>' if language else ""
     name = html.escape(f"Code, {language}" if language else "Code", quote=True)
-    body = f"<pre><code>{_coloured(token.content, language)}</code></pre>"
+    body = f"<pre><code>{_coloured(token.content, language, env)}</code></pre>"
     return f'<div class="code">{label}<div {_SCROLLS} aria-label="{name}">{body}</div></div>\n'
 
 
-def _coloured(code: str, language: str) -> str:
-    if language and len(code) <= _LONGEST_COLOURED:
-        try:
-            return highlight(code, get_lexer_by_name(language, stripnl=False), HtmlFormatter(nowrap=True))
-        except ClassNotFound:
-            pass
-    return html.escape(code, quote=False)
+def _coloured(code: str, language: str, env: dict[str, Any]) -> str:
+    """Code as HTML. `env["colouring_s"]` is the time that this text's code has taken; when it is up, so are colours."""
+    plain = html.escape(code, quote=False)
+    started, spent = time.thread_time(), env.get("colouring_s", 0.0)
+    if not language or spent >= _COLOURING_S or len(code) > _LONGEST_COLOURED:
+        return plain
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return plain
+    tokens = []
+    for token in lexer.get_tokens(code):
+        tokens.append(token)
+        env["colouring_s"] = spent + time.thread_time() - started
+        if env["colouring_s"] >= _COLOURING_S:
+            return plain
+    return pygments.format(tokens, HtmlFormatter(nowrap=True))
 
 
 def _image(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:  # noqa: ANN401 - the library's signature

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from palaestra.schema import Leaderboard, ModelRating, ModelSpec
-from palaestra.store.ledger import Answer, BattleState
+from palaestra.store.entries import Answer, BattleState
 
 
 def reveal(

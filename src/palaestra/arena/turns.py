@@ -21,7 +21,7 @@ from palaestra.arena.settings import ArenaSettings
 from palaestra.errors import ModelError
 from palaestra.gateway.client import Completion
 from palaestra.schema import ErrorRecord, Message
-from palaestra.store.ledger import Answer, AnswerState, Turn
+from palaestra.store.entries import Answer, AnswerState, Turn
 
 TurnState = Literal["waiting", "streaming", "done", "stopped", "failed", "interrupted"]
 Ask = Callable[[str, Sequence[Message]], AsyncIterator[str | Completion]]
@@ -39,9 +39,10 @@ class LiveSide:
     answer: Answer
     messages: Sequence[Message]
     text: str = ""
-    saved: str = ""
+    saved: str | None = None
     asked: float = 0.0
     first: float | None = None
+    latest: float = 0.0
     ended: float | None = None
     error: ErrorRecord | None = None
     completion: Completion | None = None
@@ -51,12 +52,13 @@ class LiveSide:
     def add(self, piece: str) -> None:
         """Append what the model wrote; white space before the first word is not part of an answer."""
         self.text = (self.text + piece) if self.text else piece.lstrip()
-        if self.text and self.first is None:
-            self.first = time.monotonic()
+        if self.text:
+            self.latest = time.monotonic()
+            self.first = self.first or self.latest
 
     def written(self) -> Written:
         """How far it has come, for the pace."""
-        until = self.ended or time.monotonic()
+        until = self.latest if self.ended else time.monotonic()
         return Written(len(self.text), until - (self.first or until), self.ended is not None)
 
     def mark(self, changed: list[tuple[int, str]], version: int) -> None:
@@ -111,6 +113,8 @@ class LiveTurn:
         self.voter = voter
         self.sides = {"a": LiveSide(turn.a, histories[0]), "b": LiveSide(turn.b, histories[1])}
         self.state: TurnState = "waiting"
+        self.recorded = False
+        """Whether the ledger knows how the answers ended."""
         self._ask = ask
         self._record = record
         self._pace = CommonPace(settings.pace)
@@ -130,9 +134,13 @@ class LiveTurn:
         await asyncio.shield(self.task)
         return self.state
 
-    def unsaved(self) -> list[LiveSide]:
-        """The sides with more text than was last saved."""
-        return [side for side in self.sides.values() if side.text != side.saved]
+    def unsaved(self) -> list[tuple[LiveSide, str]]:
+        """The sides that have begun and, should there be more of it than was last saved, their text.
+
+        Only what has been shown: after a crash, nobody shall see which model was ahead of the common pace.
+        """
+        begun = [(side, side.text[: self._pace.shown]) for side in self.sides.values() if side.first is not None]
+        return [(side, text) for side, text in begun if text != side.saved]
 
     async def events(self, after: int) -> AsyncIterator[tuple[int, dict[str, Any]]]:
         """Events after number `after`, until the turn has ended."""
@@ -154,14 +162,22 @@ class LiveTurn:
         return {"state": self.state, **{name: side.since(after) for name, side in self.sides.items()}}
 
     async def _run(self) -> None:
+        try:
+            state = await self._show_both()
+            await self._end(state)
+        except Exception:  # noqa: BLE001 - the browser must hear that it is over, whatever it was
+            _log.exception("turn %s could not be shown or written to its end", self.turn.id)
+            state = "interrupted"
+        self._announce(state)
+
+    async def _show_both(self) -> TurnState:
         pumps = [asyncio.create_task(self._pump(side)) for side in self.sides.values()]
         try:
-            state = await self._show()
+            return await self._show()
         finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-        await self._end(state)
 
     async def _pump(self, side: LiveSide) -> None:
         """Take what a model writes; a failure of it is a record, whatever its cause."""
@@ -200,7 +216,8 @@ class LiveTurn:
             if all(side.ended for side in written) and shown >= max(side.characters for side in written):
                 return "done"
             if shown:
-                self._publish("streaming", shown)
+                self._render(shown)
+                self._announce("streaming")
 
     async def _tick(self) -> None:
         try:
@@ -208,27 +225,27 @@ class LiveTurn:
         except TimeoutError:
             return
 
-    def _publish(self, state: TurnState, shown: int | None = None) -> None:
-        """Render up to `shown` characters (None: everything, exactly) and wake whoever looks on."""
-        self.state = state
-        self._version += 1
+    def _render(self, shown: int | None = None) -> None:
+        """Render up to `shown` characters; None: everything, exactly."""
         for side in self.sides.values():
             changed = side.blocks.finish(side.text) if shown is None else side.blocks.update(side.text[:shown])
-            side.mark(changed, self._version)
+            side.mark(changed, self._version + 1)
+
+    def _announce(self, state: TurnState) -> None:
+        """Wake whoever looks on."""
+        self.state = state
+        self._version += 1
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def _end(self, state: TurnState) -> None:
-        """Write the answers down, then tell the browsers: a vote may follow at once."""
+        """Write the answers down; only then are the browsers told, since a vote may follow at once."""
         if state != "done":
             for side in self.sides.values():
                 side.text = side.text[: self._pace.shown]
+        self._render()
         answered: AnswerState = (
             "complete" if state == "done" else "interrupted" if state == "interrupted" else "stopped"
         )
-        try:
-            await self._record([side.outcome(answered) for side in self.sides.values()])
-        except Exception:  # noqa: BLE001 - the browser must hear of it, whatever it was
-            _log.exception("turn %s could not be written", self.turn.id)
-            state = "interrupted"
-        self._publish(state)
+        await self._record([side.outcome(answered) for side in self.sides.values()])
+        self.recorded = True

@@ -69,6 +69,8 @@ def export(database: str = ArenaSettings().database, *, out: Annotated[Path, Par
     from palaestra.store.ballots import battle_records
     from palaestra.store.database import open_engine
 
+    if not out.name or out.is_dir() or not out.parent.is_dir():
+        raise InputError(f"found --out {str(out)!r}, expected a file in a folder that exists, e.g. battles.parquet")
     engine = open_engine(database)
     table = to_table(Battle, battle_records(engine))
     engine.dispose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.table import Table
 
 from palaestra import console
@@ -20,7 +20,7 @@ def fit(
     *,
     config: Annotated[FitConfig, Parameter(name="*")] | None = None,
     json: JsonTarget = None,
-    skip_bad: int = 0,
+    skip_bad: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
 ) -> None:
     """Rate the models of a vote file or of an arena's database.
 

@@ -19,17 +19,18 @@ from dataclasses import dataclass
 from typing import Any, Self, cast
 
 import openai
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field
 
-from palaestra.errors import MissingPartError, ModelError
+from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.gateway import scripted
 from palaestra.gateway.local import SLOTS, LocalWorker
+from palaestra.gateway.template import fill
 from palaestra.schema import ErrorKind, ErrorRecord, Message, ModelSpec, TextPart, Usage
 
 _LONGEST_DETAIL = 500
 _SERVER_ERROR = 500
 _TOO_MANY = 429
+_REPLACEMENT = "\ufffd"
 
 
 class GatewaySettings(BaseModel):
@@ -106,7 +107,6 @@ class Gateway:
             if not url.startswith("scripted:")
         }
         self._clients: dict[tuple[str, str], openai.AsyncOpenAI] = {}
-        self._templates = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
 
     async def __aenter__(self) -> Self:
         """Start the local workers, all at once."""
@@ -136,12 +136,15 @@ class Gateway:
             KeyError: no such model.
             ModelError: it did not answer, or broke off. Text that came before has been yielded.
         """
-        spec = self._specs[name]
+        spec, characters = self._specs[name], _Characters()
         asked, progress, first = time.monotonic(), _Progress(), None
         async with aclosing(self._deltas(spec, messages, sampling or Sampling(), progress)) as deltas:
             while (piece := await self._next(deltas, asked, begun=first is not None)) is not None:
                 first = first or time.monotonic()
-                yield piece
+                if text := characters.whole(piece):
+                    yield text
+        if characters.held:
+            yield _REPLACEMENT
         if first is None:
             raise _failure("empty", "the model ended without a word")
         usage = _usage(spec, progress)
@@ -213,7 +216,10 @@ class Gateway:
         conversation = _conversation(spec, messages)
         if spec.template is None:
             return await client.chat.completions.create(messages=cast("Any", conversation), **given)
-        prompt = self._templates.from_string(spec.template).render(messages=conversation)
+        try:
+            prompt = fill(spec.template, conversation)
+        except InputError as error:
+            raise _failure("refused", str(error)) from error
         return await client.completions.create(prompt=prompt, **given)
 
     async def _client(self, spec: ModelSpec) -> openai.AsyncOpenAI:
@@ -239,6 +245,25 @@ def _take(chunk: Any, progress: _Progress) -> str:  # noqa: ANN401 - a chunk of 
     progress.finish_reason = getattr(choices[0], "finish_reason", None) or progress.finish_reason
     said = getattr(getattr(choices[0], "delta", None), "content", None) or getattr(choices[0], "text", None)
     return said if isinstance(said, str) else ""
+
+
+class _Characters:
+    """Pieces of text as whole characters: halves that two chunks brought are joined, what is no text is replaced."""
+
+    def __init__(self) -> None:
+        self.held = ""
+
+    def whole(self, piece: str) -> str:
+        """The characters that are complete with this piece."""
+        text = self.held + piece
+        self.held = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        return _mended(text[: len(text) - len(self.held)])
+
+
+def _mended(text: str) -> str:
+    """Text that can be encoded and stored: no half of a surrogate pair, no NUL."""
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return joined.replace("\0", _REPLACEMENT)
 
 
 def _is_transport(error: Exception) -> bool:
@@ -278,7 +303,7 @@ def _key(spec: ModelSpec) -> str:
 
 
 def _failure(kind: ErrorKind, detail: str, status: int | None = None) -> ModelError:
-    return ModelError(ErrorRecord(kind=kind, detail=detail[:_LONGEST_DETAIL], status=status))
+    return ModelError(ErrorRecord(kind=kind, detail=_mended(detail[:_LONGEST_DETAIL]), status=status))
 
 
 def _explained(error: openai.APIError) -> ModelError:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from palaestra.errors import InputError, ModelsFileError
 from palaestra.gateway import local, scripted
+from palaestra.gateway.template import fill
 from palaestra.schema import ModelSpec
 
 _KEY_FIELD = re.compile(r"(api_?|secret_?|access_?)?(key|token|secret|password)", re.IGNORECASE)
@@ -39,7 +40,7 @@ def load_models(path: str | Path) -> tuple[ModelSpec, ...]:
         raise ModelsFileError(f"cannot read {path}: {error}; expected TOML with [[model]] tables") from error
     unknown = sorted(set(data) - {"model"})
     tables = data.get("model")
-    if unknown or not isinstance(tables, list) or not tables:
+    if unknown or not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         found = f"the unknown {', '.join(map(repr, unknown))}" if unknown else "no [[model]] table"
         raise ModelsFileError(f"{path}: found {found}, expected one [[model]] table for each model and nothing else")
     specs = tuple(_spec(f"{path}: model {number}", table) for number, table in enumerate(tables, start=1))
@@ -64,6 +65,10 @@ def _spec(where: str, table: dict[str, Any]) -> ModelSpec:
         _check_endpoint(spec.endpoint)
     except InputError as error:
         raise ModelsFileError(f"{where}: field 'endpoint': {error}") from error
+    try:
+        fill(spec.template or "", [{"role": "user", "content": "Hello?"}])
+    except InputError as error:
+        raise ModelsFileError(f"{where}: field 'template': {error}") from error
     if spec.api_key_env is not None and not _VARIABLE.fullmatch(spec.api_key_env):
         raise ModelsFileError(
             f"{where}: field 'api_key_env' holds no name of a variable; it must not hold the key itself"
@@ -89,7 +94,11 @@ def _check_endpoint(endpoint: str) -> None:
     elif kind == "scripted":
         scripted.Script.parse(rest)
     else:
-        url = urlsplit(endpoint)
+        try:
+            url = urlsplit(endpoint)
+            _ = url.port
+        except ValueError as error:
+            raise InputError(f"found {endpoint!r}, which is no URL: {error}") from error
         if url.scheme not in {"http", "https"} or not url.hostname:
             raise InputError(f"found {endpoint!r}, expected local:NAME, or a base URL such as https://host/v1")
         if url.username or url.password:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from palaestra.errors import InputError
 from palaestra.ranking.counts import Counts
 from palaestra.stats.paired import (
     PairedFit,
@@ -57,14 +58,24 @@ def components(counts: Counts) -> list[NDArray[np.int64]]:
 
 
 def fit_component(counts: Counts) -> ComponentFit:
-    """Rate one connected set of at least two models."""
+    """Rate one connected set of at least two models.
+
+    Raises:
+        InputError: the weights lie too far apart for the arithmetic of doubles.
+    """
     wins_MM = counts.halved_MM
     outside_M = np.ones(len(wins_MM), dtype=bool)
     outside_M[_core(wins_MM)] = False
-    fit = fit_paired(wins_MM + _virtual_ties(outside_M))
+    try:
+        fit = fit_paired(wins_MM + _virtual_ties(outside_M))
+        covariance_MM = _covariance(fit, counts, outside_M)
+    except np.linalg.LinAlgError as error:
+        raise _too_far_apart(counts) from error
+    if not np.isfinite(covariance_MM).all():
+        raise _too_far_apart(counts)
     return ComponentFit(
         theta_M=fit.theta_M,
-        covariance_MM=_covariance(fit, counts, outside_M),
+        covariance_MM=covariance_MM,
         outside_core_M=outside_M,
         log_likelihood=paired_log_likelihood(wins_MM, fit.theta_M),
         iterations=fit.iterations,
@@ -75,7 +86,8 @@ def fit_component(counts: Counts) -> ComponentFit:
 def held_out_log_loss(counts: Counts, *, folds: int, seed: int) -> float | None:
     """Mean log loss per vote, natural logarithm, of votes that the fit has not seen; a tie counts half.
 
-    None where a fit without one fold has no finite maximum, so that nothing can be said of the votes held out.
+    None where a fit without one fold has no finite maximum, or none that doubles can find, so that nothing can be said
+    of the votes held out.
     """
     loss = 0.0
     for fold in counts.folds(folds, seed):
@@ -83,8 +95,19 @@ def held_out_log_loss(counts: Counts, *, folds: int, seed: int) -> float | None:
         seen_MM[np.abs(seen_MM) < 1e-9] = 0.0  # noqa: PLR2004 - what subtraction of fractions leaves over
         if len(_parts(seen_MM, "strong")) > 1:
             return None
-        loss -= paired_log_likelihood(held_MM, fit_paired(seen_MM).theta_M)
+        try:
+            loss -= paired_log_likelihood(held_MM, fit_paired(seen_MM).theta_M)
+        except np.linalg.LinAlgError:
+            return None
     return loss / counts.votes
+
+
+def _too_far_apart(counts: Counts) -> InputError:
+    met = counts.halved_MM[counts.halved_MM > 0]
+    return InputError(
+        f"these votes cannot be rated: by weight there are from {met.min():g} to {met.max():g} of them between two "
+        "models, which lie too far apart for the arithmetic; give weights of a similar size"
+    )
 
 
 def _parts(wins_MM: Array, connection: str) -> list[NDArray[np.int64]]:

@@ -38,7 +38,7 @@ class FitConfig(BaseModel):
     """Confidence of the intervals."""
     min_votes: float = Field(default=30, ge=0)
     """Models with fewer votes are marked preliminary."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of the folds for the held-out log loss."""
 
 
@@ -51,12 +51,12 @@ def fit(votes: pl.DataFrame | str | Path, config: FitConfig | None = None, **set
         **settings: or its fields by name, e.g. `fit(votes, anchor="my-model=1100")`.
 
     Raises:
-        VoteFileError: the file is not a vote file.
-        InputError: the anchor is malformed or not among the models.
+        VoteFileError: the file or frame does not hold votes.
+        InputError: the anchor is malformed or not among the models, or the weights lie too far apart.
         pydantic.ValidationError: a setting is unknown or out of range.
     """
     config = FitConfig(**((config or FitConfig()).model_dump() | settings))
-    frame = votes if isinstance(votes, pl.DataFrame) else _read(votes)
+    frame = _read(votes)
     counts = count_votes(frame)
     parts = components(counts) if counts.names else []
     fits = [fit_component(counts.of(part)) for part in parts]
@@ -79,10 +79,12 @@ def fit(votes: pl.DataFrame | str | Path, config: FitConfig | None = None, **set
     )
 
 
-def _read(source: str | Path) -> pl.DataFrame:
-    from palaestra.store.formats import read_votes
+def _read(votes: pl.DataFrame | str | Path) -> pl.DataFrame:
+    from palaestra.store.formats import check_votes, read_votes
 
-    return read_votes(source).frame
+    if not isinstance(votes, pl.DataFrame):
+        return read_votes(votes).frame
+    return votes if votes.is_empty() else check_votes(votes).frame
 
 
 def _assemble(

@@ -47,6 +47,9 @@ def fit_paired(wins_MM: Array) -> PairedFit:
         wins_MM: `wins_MM[i, j]` is how often i beat j, a tie counting half in both directions; real numbers, shape
             (M, M), M >= 2, zero diagonal. The graph of positive entries must be strongly connected, or the maximum is
             not finite and `converged` comes back False.
+
+    Raises:
+        numpy.linalg.LinAlgError: the numbers lie too far apart for the arithmetic.
     """
     theta_M = np.zeros(len(wins_MM))
     likelihood = paired_log_likelihood(wins_MM, theta_M)
@@ -55,8 +58,8 @@ def fit_paired(wins_MM: Array) -> PairedFit:
         p_MM = expit(_differences(theta_M))
         score_M = (wins_MM - met_MM * p_MM).sum(axis=1)
         step_M = _solve(_laplacian(met_MM * p_MM * (1 - p_MM)), score_M)
-        theta_M, likelihood, moved = _line_search(wins_MM, theta_M, likelihood, step_M)
-        if moved < _LAST_STEP:
+        theta_M, likelihood = _line_search(wins_MM, theta_M, likelihood, step_M)
+        if np.abs(step_M).max() < _LAST_STEP:
             return PairedFit(theta_M, _information(wins_MM, theta_M), likelihood, iteration, converged=True)
     return PairedFit(theta_M, _information(wins_MM, theta_M), likelihood, _MOST_STEPS, converged=False)
 
@@ -109,12 +112,12 @@ def _solve(information_MM: Array, right: Array) -> Array:
     return solved - solved.mean(axis=0)
 
 
-def _line_search(wins_MM: Array, theta_M: Array, likelihood: float, step_M: Array) -> tuple[Array, float, float]:
-    """The longest of step, step/2, step/4 ... that does not lower the likelihood; with it, how far it went."""
+def _line_search(wins_MM: Array, theta_M: Array, likelihood: float, step_M: Array) -> tuple[Array, float]:
+    """Where the longest of step, step/2, step/4 ... leads that does not lower the likelihood, and what it is there."""
     slack = 1e-12 * abs(likelihood)
     for halving in range(_MOST_HALVINGS):
         candidate_M = theta_M + step_M / 2**halving
         reached = paired_log_likelihood(wins_MM, candidate_M)
         if reached >= likelihood - slack:
-            return candidate_M, reached, float(np.abs(candidate_M - theta_M).max())
-    return theta_M, likelihood, 0.0
+            return candidate_M, reached
+    return theta_M, likelihood

@@ -87,7 +87,7 @@ def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
         backend = parsed.get_backend_name()
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise DatabaseError(f"cannot read {url!r} as a database URL; {_EXPECTED}") from error
     if backend == "sqlite":
         return parsed

@@ -67,8 +67,21 @@ def read_votes(source: str | Path, *, skip_bad: int = 0) -> VoteFile:
 
         return VoteFile(vote_frame(str(source)))
     path = Path(source)
-    frame = _canonical(path, _load(path))
-    return _checked(path, frame, skip_bad)
+    return check_votes(_load(path), source=str(path), skip_bad=skip_bad)
+
+
+def check_votes(frame: pl.DataFrame, *, source: str = "the frame", skip_bad: int = 0) -> VoteFile:
+    """Check votes that are in memory already, as those of a file are.
+
+    Args:
+        frame: with the columns of a vote file.
+        source: what messages call it.
+        skip_bad: how many malformed rows may be left out.
+
+    Raises:
+        VoteFileError: it lacks a column, has one of another type, or more malformed rows than allowed.
+    """
+    return _checked(source, _canonical(source, frame), skip_bad)
 
 
 def _load(path: Path) -> pl.DataFrame:
@@ -84,7 +97,7 @@ def _load(path: Path) -> pl.DataFrame:
         if kind == ".csv":
             return pl.read_csv(data, infer_schema=False, null_values=[""], encoding="utf8")
         return pl.DataFrame(_rows(path, data, lines=kind != ".json"), infer_schema_length=None, strict=False)
-    except (OSError, PolarsError, pa.ArrowException, UnicodeDecodeError) as error:
+    except (OSError, PolarsError, pa.ArrowException, UnicodeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise VoteFileError(f"cannot read {path}: {said}; expected {_KINDS}") from error
 
@@ -120,27 +133,27 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _canonical(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+def _canonical(source: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Our names for the columns, and our types where a value can be read as one."""
     for name, others in _ALIASES.items():
         present = [other for other in others if other in frame.columns]
         if name not in frame.columns and present:
             frame = frame.rename({present[0]: name})
     if not frame.columns:
-        raise VoteFileError(f"{path}: {_NO_VOTES}")
+        raise VoteFileError(f"{source}: {_NO_VOTES}")
     missing = [name for name in _REQUIRED if name not in frame.columns]
     if missing:
         raise VoteFileError(
-            f"{path}: no column {', '.join(missing)}; found {', '.join(frame.columns) or 'none'}, expected at least "
+            f"{source}: no column {', '.join(missing)}; found {', '.join(frame.columns) or 'none'}, expected at least "
             f"{', '.join(_REQUIRED)}"
         )
     twice = [name for name in _KINDS_OF_COLUMNS if f"{name}_duplicated_0" in frame.columns]  # polars' name for it
     if twice:
-        raise VoteFileError(f"{path}: found more than one column {', '.join(twice)}, expected one")
+        raise VoteFileError(f"{source}: found more than one column {', '.join(twice)}, expected one")
     for name, (kinds, expected) in _KINDS_OF_COLUMNS.items():
         found = frame.schema.get(name, pl.Null())
         if not isinstance(found, (pl.Null, *kinds)):
-            raise VoteFileError(f"{path}: column {name}: found values of type {found}, expected {expected}")
+            raise VoteFileError(f"{source}: column {name}: found values of type {found}, expected {expected}")
     return frame.with_columns(
         pl.col("model_a").cast(pl.String),
         pl.col("model_b").cast(pl.String),
@@ -148,17 +161,17 @@ def _canonical(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _checked(path: Path, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
+def _checked(source: str, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
     """Check every row; leave out up to `skip_bad` malformed ones."""
     if frame.is_empty():
-        raise VoteFileError(f"{path}: {_NO_VOTES}")
+        raise VoteFileError(f"{source}: {_NO_VOTES}")
     typed = frame.with_columns(*_times(frame), *_numbers(frame))
     complaints = [
         (name, expected, frame.select(_REQUIRED_ROW, bad=rule)["bad"].fill_null(value=True))
         for name, expected, rule in _rules()
     ]
     complaints += [
-        (name, expected, (frame[name].is_not_null() & bad(typed[name])))
+        (name, expected, bad(typed[name]) & (frame[name].is_not_null() if name in _MAY_BE_MISSING else True))
         for name, expected, bad in _VALUE_RULES
         if name in frame.columns
     ]
@@ -167,13 +180,13 @@ def _checked(path: Path, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
     for name, expected, bad in complaints:
         malformed |= bad
         for index in bad.arg_true().head(skip_bad + 1).to_list():
-            said.setdefault(index, f"{path}: row {index + 1}, column {name}: {expected.format(frame[name][index])}")
+            said.setdefault(index, f"{source}: row {index + 1}, column {name}: {expected.format(frame[name][index])}")
     if malformed.sum() > skip_bad:
         more = f" ({malformed.sum()} rows are malformed)" if malformed.sum() > 1 else ""
         raise VoteFileError(said[min(said)] + more)
     votes = typed.filter(~malformed)
     if "weight" in votes.columns and votes["weight"].sum() == 0:
-        raise VoteFileError(f"{path}: {_NO_VOTES} with a weight above 0")
+        raise VoteFileError(f"{source}: {_NO_VOTES} with a weight above 0")
     return VoteFile(votes, tuple(said[index] for index in sorted(said)))
 
 
@@ -191,6 +204,8 @@ def _rules() -> list[tuple[str, str, pl.Expr]]:
         ("model_b", same, pl.col("model_a") == pl.col("model_b")),
     ]
 
+
+_MAY_BE_MISSING = {"propensity", "tstamp"}  # a vote without a weight, where others have one, is a fault of the file
 
 _VALUE_RULES = [
     (

@@ -12,85 +12,18 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from palaestra.errors import ConflictError, NotFoundError
-from palaestra.schema import ErrorRecord, Usage
 from palaestra.store import database
+from palaestra.store.entries import SIDES, Answer, BattleState, Choice, Pairing, Turn, answer_of, outcome_of
 from palaestra.store.metadata import answers, battles, turns, votes
 
-Side = Literal["a", "b"]
-Choice = Literal["a", "b", "tie", "both_bad"]
-AnswerState = Literal["waiting", "streaming", "complete", "stopped", "failed", "interrupted"]
-
-SIDES: tuple[Side, Side] = ("a", "b")
 _VOTE_LOCK = 0x766F7465  # PostgreSQL: votes commit in the order of their ids, so "after id n" never misses one
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """A pair in the order in which it is shown, and the probability with which the unordered pair was drawn."""
-
-    model_a: str
-    model_b: str
-    propensity: float
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One side of a turn."""
-
-    id: str
-    side: Side
-    model: str
-    state: AnswerState
-    text: str = ""
-    first_token_s: float | None = None
-    total_s: float | None = None
-    usage: Usage | None = None
-    finish_reason: str | None = None
-    error: ErrorRecord | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A prompt and its two answers. `attempt` counts from 1 and grows when the turn is regenerated."""
-
-    id: str
-    battle: str
-    position: int
-    attempt: int
-    prompt: str
-    a: Answer
-    b: Answer
-
-    @property
-    def finished(self) -> bool:
-        """Whether neither answer will change any more."""
-        return all(answer.state not in {"waiting", "streaming"} for answer in (self.a, self.b))
-
-    @property
-    def votable(self) -> bool:
-        """Whether both sides have an answer that a person can compare."""
-        return all(answer.state in {"complete", "stopped"} and answer.text for answer in (self.a, self.b))
-
-
-@dataclass(frozen=True, slots=True)
-class BattleState:
-    """A battle with its current turns, replaced attempts left out. `choice` is None before the vote."""
-
-    id: str
-    voter: str
-    pairing: Pairing
-    turns: tuple[Turn, ...]
-    choice: Choice | None
 
 
 class Ledger:
@@ -130,16 +63,15 @@ class Ledger:
             _insert_turn(connection, battle_id, pairing, position=1, attempt=1, prompt=prompt)
             return _load_battle(connection, battle_id, voter)
 
-    def add_turn(self, battle_id: str, voter: str, prompt: str, *, most: int) -> BattleState:
-        """Record the next turn of an open battle.
+    def add_turn(self, turn_id: str, voter: str, prompt: str, *, most: int) -> BattleState:
+        """Record the turn that follows the last one of an open battle.
 
         Raises:
-            NotFoundError: no such battle of this voter.
-            ConflictError: voted already, the last turn is unfinished or failed, or `most` turns have been made.
+            NotFoundError: no such turn of this voter.
+            ConflictError: voted already, not the last turn, unfinished or failed, or `most` turns have been made.
         """
         with self._write() as connection:
-            battle = _load_open_battle(connection, battle_id, voter)
-            last = battle.turns[-1]
+            battle, last = _load_open_turn(connection, turn_id, voter)
             if not last.finished:
                 raise ConflictError(
                     "The models are still answering. Stop them, or wait, before you send the next message."
@@ -148,8 +80,8 @@ class Ledger:
                 raise ConflictError("The last answers are incomplete. Try that turn again before you go on.")
             if last.position >= most:
                 raise ConflictError(f"This battle has {most} turns, the most allowed. Vote, or begin a new round.")
-            _insert_turn(connection, battle_id, battle.pairing, position=last.position + 1, attempt=1, prompt=prompt)
-            return _load_battle(connection, battle_id, voter)
+            _insert_turn(connection, battle.id, battle.pairing, position=last.position + 1, attempt=1, prompt=prompt)
+            return _load_battle(connection, battle.id, voter)
 
     def regenerate(self, turn_id: str, voter: str) -> BattleState:
         """Record a new attempt at the last turn of an open battle; the old attempt stays in the ledger as replaced.
@@ -159,10 +91,7 @@ class Ledger:
             ConflictError: voted already, unfinished, or not the last turn.
         """
         with self._write() as connection:
-            battle = _load_open_battle(connection, _battle_of(connection, turn_id), voter)
-            last = battle.turns[-1]
-            if last.id != turn_id:
-                raise ConflictError("Only the last turn can be answered again.")
+            battle, last = _load_open_turn(connection, turn_id, voter)
             if not last.finished:
                 raise ConflictError("The models are still answering. Stop them before you ask again.")
             connection.execute(turns.update().where(turns.c.id == turn_id).values(replaced=True))
@@ -190,27 +119,31 @@ class Ledger:
         """Record how answers ended; their state must be a final one."""
         with self._write() as connection:
             for answer in finished:
-                connection.execute(answers.update().where(answers.c.id == answer.id).values(_outcome(answer)))
+                connection.execute(answers.update().where(answers.c.id == answer.id).values(outcome_of(answer)))
 
-    def mark_interrupted(self) -> int:
-        """Mark every answer that a former server left unfinished; returns how many there were."""
+    def mark_interrupted(self, turn_ids: Collection[str] | None = None) -> int:
+        """Mark the unfinished answers of these turns, or of all; returns how many there were."""
+        unfinished = answers.c.state.in_(("waiting", "streaming"))
+        which = sa.true() if turn_ids is None else answers.c.turn.in_(turn_ids)
         with self._write() as connection:
-            unfinished = answers.c.state.in_(("waiting", "streaming"))
-            return connection.execute(answers.update().where(unfinished).values(state="interrupted")).rowcount
+            return connection.execute(answers.update().where(unfinished, which).values(state="interrupted")).rowcount
 
-    def vote(self, battle_id: str, voter: str, choice: Choice) -> BattleState:
+    def vote(self, turn_id: str, voter: str, choice: Choice) -> BattleState:
         """Record a vote on the last turn of a battle. When this returns, the vote is on disk.
 
+        The turn says which answers the voter saw: should the battle have gone on since, in another tab, the vote is
+        refused, and never given to answers that nobody compared.
+
         Raises:
-            NotFoundError: no such battle of this voter.
-            ConflictError: another vote was given already, or the answers are unfinished or failed.
+            NotFoundError: no such turn of this voter.
+            ConflictError: another vote was given already, not the last turn, unfinished or failed.
         """
         try:
             with self._write() as connection:
-                return _vote(connection, battle_id, voter, choice)
+                return _vote(connection, turn_id, voter, choice)
         except IntegrityError:  # another server took the same battle's vote first: judge ours against that one
             with self._write() as connection:
-                return _vote(connection, battle_id, voter, choice)
+                return _vote(connection, turn_id, voter, choice)
 
     def battle(self, battle_id: str, voter: str) -> BattleState:
         """A battle of this voter.
@@ -258,6 +191,11 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
+def _is_id(text: str) -> bool:
+    """Whether this can be an id of ours; a database may refuse to look for what cannot be text, such as NUL."""
+    return text.isascii() and text.isalnum()
+
+
 def _insert_turn(
     connection: sa.Connection, battle_id: str, pairing: Pairing, *, position: int, attempt: int, prompt: str
 ) -> None:
@@ -282,15 +220,18 @@ def _insert_turn(
     )
 
 
-def _vote(connection: sa.Connection, battle_id: str, voter: str, choice: Choice) -> BattleState:
+def _vote(connection: sa.Connection, turn_id: str, voter: str, choice: Choice) -> BattleState:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_VOTE_LOCK})")
-    battle = _load_battle(connection, battle_id, voter)
+    battle = _load_battle(connection, _battle_of(connection, turn_id), voter)
     if battle.choice == choice:
         return battle
     if battle.choice is not None:
-        raise ConflictError("You have voted on this battle already; a vote cannot be changed after the reveal.")
-    last = battle.turns[-1]
+        raise ConflictError(
+            "You have voted on this battle already; a vote cannot be changed after the reveal. "
+            "Reload the page to see it."
+        )
+    last = _last_turn(battle, turn_id)
     if not last.finished:
         raise ConflictError("The models are still answering. Stop them, or wait, before you vote.")
     if not last.votable:
@@ -300,7 +241,7 @@ def _vote(connection: sa.Connection, battle_id: str, voter: str, choice: Choice)
     preferred = {"a": last.a.id, "b": last.b.id}.get(choice)
     connection.execute(
         votes.insert().values(
-            battle=battle_id,
+            battle=battle.id,
             turn=last.id,
             verdict="preferred" if preferred else choice,
             preferred=preferred,
@@ -308,12 +249,12 @@ def _vote(connection: sa.Connection, battle_id: str, voter: str, choice: Choice)
             created=time.time(),
         )
     )
-    return _load_battle(connection, battle_id, voter)
+    return _load_battle(connection, battle.id, voter)
 
 
 def _battle_of(connection: sa.Connection, turn_id: str) -> str:
-    found = connection.execute(sa.select(turns.c.battle).where(turns.c.id == turn_id)).scalar()
-    if found is None:
+    found = _is_id(turn_id) and connection.execute(sa.select(turns.c.battle).where(turns.c.id == turn_id)).scalar()
+    if not found:
         raise NotFoundError("There is no such turn here.")
     return found
 
@@ -323,17 +264,25 @@ def _battle_row(connection: sa.Connection, battle_id: str, voter: str) -> sa.Row
     query = sa.select(battles).where(battles.c.id == battle_id)
     if connection.get_execution_options().get("write"):
         query = query.with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(query).mappings().one_or_none() if _is_id(battle_id) else None
     if row is None or row["voter"] != voter:
         raise NotFoundError("There is no such battle here. It may belong to another browser.")
     return row
 
 
-def _load_open_battle(connection: sa.Connection, battle_id: str, voter: str) -> BattleState:
-    battle = _load_battle(connection, battle_id, voter)
+def _load_open_turn(connection: sa.Connection, turn_id: str, voter: str) -> tuple[BattleState, Turn]:
+    battle = _load_battle(connection, _battle_of(connection, turn_id), voter)
     if battle.choice is not None:
         raise ConflictError("You have voted on this battle already. Begin a new round.")
-    return battle
+    return battle, _last_turn(battle, turn_id)
+
+
+def _last_turn(battle: BattleState, turn_id: str) -> Turn:
+    """The battle's last turn, which must be the one that the voter has before them."""
+    last = battle.turns[-1]
+    if last.id != turn_id:
+        raise ConflictError("This battle has gone on since, perhaps in another tab. Reload the page to see it.")
+    return last
 
 
 def _load_battle(connection: sa.Connection, battle_id: str, voter: str) -> BattleState:
@@ -353,41 +302,8 @@ def _load_turns(connection: sa.Connection, battle_id: str, *conditions: sa.Colum
     turn_rows = connection.execute(sa.select(turns).where(*conditions).order_by(turns.c.position)).mappings().all()
     found: dict[str, dict[str, Answer]] = {row["id"]: {} for row in turn_rows}
     for row in connection.execute(sa.select(answers).where(answers.c.turn.in_(found))).mappings():
-        found[row["turn"]][row["side"]] = _answer(row)
+        found[row["turn"]][row["side"]] = answer_of(row)
     return tuple(
         Turn(row["id"], battle_id, row["position"], row["attempt"], row["prompt"], **found[row["id"]])
         for row in turn_rows
     )
-
-
-def _answer(row: sa.RowMapping) -> Answer:
-    usage = Usage(input_tokens=row["input_tokens"], output_tokens=row["output_tokens"], cost=row["cost"])
-    error = ErrorRecord(kind=row["error_kind"], detail=row["error_detail"]) if row["error_kind"] else None
-    return Answer(
-        id=row["id"],
-        side=row["side"],
-        model=row["model"],
-        state=row["state"],
-        text=row["text"],
-        first_token_s=row["first_token_s"],
-        total_s=row["total_s"],
-        usage=usage,
-        finish_reason=row["finish_reason"],
-        error=error,
-    )
-
-
-def _outcome(answer: Answer) -> dict[str, object]:
-    usage = answer.usage or Usage()
-    return {
-        "state": answer.state,
-        "text": answer.text,
-        "first_token_s": answer.first_token_s,
-        "total_s": answer.total_s,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost": usage.cost,
-        "finish_reason": answer.finish_reason,
-        "error_kind": answer.error.kind if answer.error else None,
-        "error_detail": answer.error.detail if answer.error else None,
-    }

@@ -51,7 +51,7 @@ function refresh() {
   votes.hidden = !(open && comparable(turn));
   for (const button of votes.children) button.disabled = busy;
   stop.hidden = !(open && answering());
-  regenerate.hidden = !(open && !answering());
+  regenerate.hidden = !(open && !answering()) || turn.dataset.state === "lost";
   regenerate.textContent = turn && !comparable(turn) ? "Try again" : "Ask again";
   send.disabled = busy || answering() || (open && !comparable(turn));
   message.placeholder = open ? "Go on, or vote…" : "Ask both models…";
@@ -80,12 +80,16 @@ function place(begun, replaces) {
   turn.scrollIntoView({ block: "start", behavior: "smooth" });
 }
 
-const submit = () => attempt(async () => {
-  const prompt = message.value;
+/** Send a prompt. What stands in the box leaves it at once, and comes back before anything typed since if sending fails. */
+const submit = (prompt, typed) => attempt(async () => {
   if (!prompt.trim()) throw new Error("The message is empty. Write something for the models to answer.");
-  const battle = arena.dataset.battle;
-  place(await call(battle ? `battles/${battle}/turns` : "battles", { prompt }));
-  message.value = "";
+  if (typed) message.value = "";
+  try {
+    place(await call(last() ? `turns/${last().dataset.turn}/next` : "battles", { prompt }));
+  } catch (error) {
+    if (typed) message.value = prompt + message.value;
+    throw error;
+  }
   keepDraft();
 });
 
@@ -97,8 +101,9 @@ const again = () => attempt(async () => {
 });
 
 const vote = (choice) => attempt(async () => {
-  if (answering()) await call(`turns/${last().dataset.turn}/stop`);
-  const { reveal, html } = await call(`battles/${arena.dataset.battle}/vote`, { choice });
+  const turn = `turns/${last().dataset.turn}`;
+  if (answering()) await call(`${turn}/stop`);
+  const { reveal, html } = await call(`${turn}/vote`, { choice });
   arena.dataset.state = "voted";
   for (const name of turns.querySelectorAll(".answer .name")) {
     name.textContent = reveal[name.closest(".answer").dataset.side].model;
@@ -113,7 +118,7 @@ function keepDraft() {
   try { message.value ? localStorage.setItem(DRAFT, message.value) : localStorage.removeItem(DRAFT); } catch { /* private window */ }
 }
 
-form.addEventListener("submit", (event) => { event.preventDefault(); if (!send.disabled) submit(); });
+form.addEventListener("submit", (event) => { event.preventDefault(); if (!send.disabled) submit(message.value, true); });
 message.addEventListener("input", keepDraft);
 message.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
@@ -126,7 +131,7 @@ votes.addEventListener("click", (event) => {
 });
 $("ideas").addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button) { message.value = button.textContent; form.requestSubmit(); }
+  if (button) submit(button.textContent, false);
 });
 $("help").addEventListener("click", () => $("keys").showModal());
 document.addEventListener("keydown", (event) => {

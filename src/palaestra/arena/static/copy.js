@@ -28,5 +28,8 @@ document.addEventListener("click", (event) => {
   if (!button) return;
   const scope = button.closest(button.dataset.copy === "code" ? ".code" : ".answer");
   const text = scope.querySelector(button.dataset.copy === "code" ? "pre" : ".text");
-  copy(button, text.innerText.trim());
+  text.classList.add("copying");  // labels and buttons are no part of the text; innerText leaves out what is not shown
+  const words = text.innerText.trim();
+  text.classList.remove("copying");
+  copy(button, words);
 });
