@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from conftest import NAMES, SCREENSHOTS, Server, WireTap, models_toml
 
@@ -144,7 +144,9 @@ def test_a_failed_turn_keeps_the_battle_and_can_be_tried_again(serve: Callable[.
     expect(page.locator(".turn")).to_have_attribute("data-state", "failed")
     expect(page.locator(".failed:visible")).to_have_text("This answer could not be completed.")
     expect(page.locator("#votes")).to_be_hidden()
+    first = page.locator(".turn").get_attribute("data-turn")
     page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".turn")).not_to_have_attribute("data-turn", first or "")
     expect(page.locator(".turn")).to_have_attribute("data-state", "failed")
 
 
@@ -156,6 +158,91 @@ def test_a_server_that_went_away_keeps_the_text(serve: Callable[..., Server], pa
     expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
     assert page.get_by_label("Your message to both models").input_value() == "A message that took me long to write"
     page.script_errors.clear()  # ty: ignore[missing-attribute] - the browser notes the refused connection
+
+
+def test_two_tabs_of_one_battle(serve: Callable[..., Server], page: Page) -> None:
+    """The old tab cannot vote on answers that it does not show, and is told to reload; then it can."""
+    server = serve(models_toml(QUICK, QUICK))
+    page.goto(server.url)
+    ask(page, "For both tabs")
+    wait_for_answers(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_role("button", name="Ask again").click()
+    expect(other.locator(".turn")).not_to_have_attribute(
+        "data-turn", page.locator(".turn").get_attribute("data-turn") or ""
+    )
+    wait_for_answers(other)
+    page.get_by_role("button", name="A is better").click()
+    expect(page.get_by_role("alert")).to_contain_text("gone on since, perhaps in another tab. Reload the page")
+    page.reload()
+    page.get_by_role("button", name="A is better").click()
+    expect(page.get_by_role("heading", name="You preferred A")).to_be_visible()
+    page.script_errors.clear()  # ty: ignore[missing-attribute] - the browser notes the refusal
+
+
+def test_a_stream_that_a_proxy_refuses_is_tried_again(serve: Callable[..., Server], page: Page) -> None:
+    server = serve(models_toml(QUICK, QUICK))
+    refusals = iter([502, 502, 503])
+
+    def refuse(route: Route) -> None:
+        status = next(refusals, None)
+        route.continue_() if status is None else route.fulfill(status=status, body="no")
+
+    page.route("**/events", refuse)
+    page.goto(server.url)
+    ask(page, "Patience")
+    wait_for_answers(page)
+    assert len(page.locator(".answer.b .text").inner_text()) > 200
+    assert next(refusals, None) is None
+    page.script_errors.clear()  # ty: ignore[missing-attribute] - the browser notes the 502
+
+
+def test_what_is_typed_while_a_message_is_sent_stays(serve: Callable[..., Server], page: Page) -> None:
+    server = serve(models_toml(QUICK, QUICK))
+    held: list[Route] = []
+    page.route("**/api/battles", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks its handlers
+
+    def sent() -> Route:
+        while not held:
+            page.wait_for_timeout(20)
+        return held.pop()
+
+    page.goto(server.url)
+    box = page.get_by_label("Your message to both models")
+    box.fill("A draft")
+    page.get_by_role("button", name="Why is the sky blue?").click()  # an idea is sent; the draft is not touched
+    expect(box).to_have_value("A draft")
+    sent().abort()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    expect(box).to_have_value("A draft")
+    box.press("Enter")
+    expect(box).to_have_value("")
+    box.type("and more")
+    sent().continue_()
+    wait_for_answers(page)
+    expect(page.locator(".prompt p")).to_have_text("A draft")
+    expect(box).to_have_value("and more")
+    page.goto(server.url)
+    expect(box).to_have_value("and more")
+    page.script_errors.clear()  # ty: ignore[missing-attribute] - the browser notes the connection that was cut
+
+
+def test_a_copied_answer_is_its_text(serve: Callable[..., Server], page: Page) -> None:
+    server = serve(models_toml(QUICK, QUICK))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(server.url)
+    ask(page, "Copy this")
+    wait_for_answers(page)
+    page.get_by_role("button", name="Copy answer A").click()
+    expect(page.get_by_role("button", name="Copied answer A")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "def expected(r_a: float, r_b: float) -> float:\n    return" in copied
+    assert "Copy" not in copied
+    assert "python" not in copied
+    page.locator(".answer.a .code").get_by_role("button", name="Copy code").click()
+    expect(page.get_by_role("button", name="Copied code")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("def expected")
 
 
 def test_hostile_text_does_nothing(serve: Callable[..., Server], page: Page) -> None:
