@@ -8,6 +8,7 @@ const $ = (id) => document.getElementById(id);
 const arena = $("arena"), turns = $("turns"), form = $("composer"), message = $("message");
 const votes = $("votes"), trouble = $("trouble"), stop = $("stop"), regenerate = $("regenerate"), send = $("send");
 const DRAFT = "draft";
+const GLIDE = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
 let busy = false;
 
 const last = () => turns.lastElementChild;
@@ -77,7 +78,7 @@ function place(begun, replaces) {
   turns.insertAdjacentHTML("beforeend", begun.turn.html);
   const turn = last();
   follow(turn);
-  turn.scrollIntoView({ block: "start", behavior: "smooth" });
+  turn.scrollIntoView({ block: "start", behavior: GLIDE });
 }
 
 /** Send a prompt. What stands in the box leaves it at once, and comes back before anything typed since if sending fails. */
@@ -111,7 +112,8 @@ const vote = (choice) => attempt(async () => {
   $("reveal").innerHTML = html;
   say(`${$("reveal-title").textContent}. A was ${reveal.a.model}, B was ${reveal.b.model}.`);
   $("reveal-title").focus({ preventScroll: true });
-  $("reveal").scrollIntoView({ block: "center", behavior: "smooth" });
+  const whole = $("reveal").offsetHeight < innerHeight;
+  $("reveal").scrollIntoView({ block: whole ? "center" : "start", behavior: GLIDE });
 });
 
 function keepDraft() {
