@@ -160,11 +160,20 @@ def test_nothing_takes_long(mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "mark"), [("autohotkey", "\n "), ("gherkin", "\n "), ("perl", "s{"), ("lisp", "(")]
+    ("language", "mark"),
+    [
+        ("autohotkey", "\n "),
+        ("gherkin", "\n "),
+        ("perl", "s{"),
+        ("lisp", "("),
+        ("lilypond", "a"),
+        ("html+ng2", "("),
+        ("janet", "`"),
+    ],
 )
 def test_code_that_takes_long_to_colour_is_shown_without_colours(language: str, mark: str) -> None:
     """These lexers are quadratic in these texts: 7 to 14 seconds for what a page shows in one line."""
-    text = f"```{language}\n" + mark * 8000
+    text = f"```{language}\n" + mark * 7900
     started = time.process_time()
     stream = BlockStream()
     for at in range(0, len(text), 500):

@@ -33,7 +33,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         output_price = 2
         capabilities = ["chat", "image"]
         system = "Be kind."
-        template = "{{ messages }}"
+        template = "{{ messages[0].content }} {{ messages[1].content }}"
         stop = ["END"]
         temperature = 0
         max_tokens = 12
@@ -79,6 +79,7 @@ def test_the_demo_enrols_at_least_four_of_two_real_models() -> None:
         (GOOD + 'capabilities = ["flying"]', "field 'capabilities.0', found 'flying'"),
         ('[[model]]\nname = ""\nendpoint = "scripted:echo"', "field 'name', found ''"),
         (GOOD + GOOD.replace("one", "ONE"), "two models are named 'ONE' and 'one'"),
+        (2 * GOOD.replace('"one"', '"a"'), "two models are named 'a' and 'a'"),
         (GOOD.replace("https://host/v1", "host/v1"), "found 'host/v1', expected local:NAME, or a base URL"),
         (GOOD.replace("https://host/v1", "ftp://host"), "expected local:NAME, or a base URL"),
         (GOOD.replace("host/", "me:pass@host/"), "found a user or password in the URL"),

@@ -32,13 +32,17 @@ from pygments.util import ClassNotFound
 
 _HIGHEST_HEADING = 3
 _LOWEST_HEADING = 6
-_LONGEST_COLOURED = 20_000
+_LONGEST_COLOURED = 8_000
+_LONGEST_LINE_COLOURED = 400
+"""No person wrote a longer line of code, and within one line a lexer may be quadratic with nobody to stop it."""
 _COLOURING_S = 0.15
 """Code beyond what can be coloured in so much processor time is shown without colours: some lexers are quadratic in
 some texts."""
 _DEEPEST = 40
 _LONGEST_OPEN = 16_000
 """A longer open block is shown as plain text until it closes: nobody can make every update parse a novel."""
+
+_LONG_LINE = re.compile(rf"[^\n]{{{_LONGEST_LINE_COLOURED + 1}}}")
 
 _PLAIN = re.compile(r"[^\s*_`#>|$\\~<&!\[\]()+\-=:;@/.\d][^*_`#>|$\\~<&!\[\]\n:@/]*")
 """One line without a character that means something in Markdown."""
@@ -219,7 +223,7 @@ def _coloured(code: str, language: str, env: dict[str, Any]) -> str:
     """Code as HTML. `env["colouring_s"]` is the time that this text's code has taken; when it is up, so are colours."""
     plain = html.escape(code, quote=False)
     started, spent = time.thread_time(), env.get("colouring_s", 0.0)
-    if not language or spent >= _COLOURING_S or len(code) > _LONGEST_COLOURED:
+    if not language or spent >= _COLOURING_S or len(code) > _LONGEST_COLOURED or _LONG_LINE.search(code):
         return plain
     try:
         lexer = get_lexer_by_name(language, stripnl=False)

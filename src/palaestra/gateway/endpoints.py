@@ -66,7 +66,8 @@ def _spec(where: str, table: dict[str, Any]) -> ModelSpec:
     except InputError as error:
         raise ModelsFileError(f"{where}: field 'endpoint': {error}") from error
     try:
-        fill(spec.template or "", [{"role": "user", "content": "Hello?"}])
+        system = [{"role": "system", "content": spec.system}] if spec.system else []
+        fill(spec.template or "", [*system, {"role": "user", "content": "Hello?"}])
     except InputError as error:
         raise ModelsFileError(f"{where}: field 'template': {error}") from error
     if spec.api_key_env is not None and not _VARIABLE.fullmatch(spec.api_key_env):
@@ -108,8 +109,9 @@ def _check_endpoint(endpoint: str) -> None:
 def _check_names(path: Path, specs: tuple[ModelSpec, ...]) -> None:
     seen: dict[str, str] = {}
     for spec in specs:
-        other = seen.setdefault(spec.name.casefold(), spec.name)
-        if other is not spec.name:
+        other = seen.get(spec.name.casefold())
+        seen[spec.name.casefold()] = spec.name
+        if other is not None:
             raise ModelsFileError(
                 f"{path}: two models are named {spec.name!r} and {other!r}, which a reader of the board cannot tell "
                 "apart; give each a name of its own"

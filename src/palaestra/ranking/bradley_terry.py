@@ -71,7 +71,9 @@ def fit_component(counts: Counts) -> ComponentFit:
         covariance_MM = _covariance(fit, counts, outside_M)
     except np.linalg.LinAlgError as error:
         raise _too_far_apart(counts) from error
-    if not np.isfinite(covariance_MM).all():
+    if not (
+        np.isfinite(fit.theta_M).all() and np.isfinite(covariance_MM).all() and (np.diag(covariance_MM) >= 0).all()
+    ):
         raise _too_far_apart(counts)
     return ComponentFit(
         theta_M=fit.theta_M,
@@ -143,6 +145,9 @@ def _covariance(fit: PairedFit, counts: Counts, outside_M: NDArray[np.bool_]) ->
     covariance_MM = sandwich_covariance(fit, counts.wins_MM, counts.drawn_MM)
     votes_M = counts.halved_MM.sum(axis=1) + counts.halved_MM.sum(axis=0)
     unsure_M = outside_M | (votes_M < _FEW_VOTES)
+    variance_M = np.diag(covariance_MM)
+    rounding = np.finfo(float).eps * len(variance_M) * max(variance_M.max(), 1.0)
+    covariance_MM += np.diag(np.where((variance_M < 0) & (variance_M > -rounding), -variance_M, 0))
     variance_M = np.diag(covariance_MM)
     wider_M = np.where(unsure_M, np.maximum(np.diag(inverse_information(fit)) - variance_M, 0), 0)
     return covariance_MM + np.diag(wider_M)

@@ -84,7 +84,8 @@ def _read(votes: pl.DataFrame | str | Path) -> pl.DataFrame:
 
     if not isinstance(votes, pl.DataFrame):
         return read_votes(votes).frame
-    return votes if votes.is_empty() else check_votes(votes).frame
+    known = {"model_a", "model_b", "winner"} <= set(votes.columns)
+    return votes if votes.is_empty() and known else check_votes(votes).frame
 
 
 def _assemble(

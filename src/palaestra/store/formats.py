@@ -27,7 +27,7 @@ _KINDS = ".parquet, .csv, .jsonl, .ndjson or .json, also with .gz or .zst, or sq
 
 
 _NO_VOTES = "the file holds no votes"
-_HEAVIEST = 1e12
+_HEAVIEST = 1e9
 _FIRST_TIME, _LAST_TIME = -62_135_596_800, 253_402_300_800
 """Seconds since 1970 of the years 1 and 10000: what a time can be. Milliseconds fall outside."""
 
@@ -39,7 +39,7 @@ _KINDS_OF_COLUMNS: dict[str, tuple[tuple[type[pl.DataType], ...], str]] = {
     "winner": (_TEXT, "text"),
     "weight": ((*_NUMBER, pl.Decimal, pl.String), "numbers"),
     "propensity": ((*_NUMBER, pl.Decimal, pl.String), "numbers"),
-    "tstamp": ((*_NUMBER, pl.String, pl.Datetime, pl.Date), "seconds since 1970 or times"),
+    "tstamp": ((*_NUMBER, *_TEXT, pl.Datetime, pl.Date), "seconds since 1970 or times"),
 }
 
 
@@ -96,7 +96,7 @@ def _load(path: Path) -> pl.DataFrame:
             return pl.read_parquet(data)
         if kind == ".csv":
             return pl.read_csv(data, infer_schema=False, null_values=[""], encoding="utf8")
-        return pl.DataFrame(_rows(path, data, lines=kind != ".json"), infer_schema_length=None, strict=False)
+        return _frame(_rows(path, data, lines=kind != ".json"))
     except (OSError, PolarsError, pa.ArrowException, UnicodeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise VoteFileError(f"cannot read {path}: {said}; expected {_KINDS}") from error
@@ -123,6 +123,24 @@ def _rows(path: Path, data: io.BytesIO, *, lines: bool) -> list[dict[str, object
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise VoteFileError(f"{path}: expected a list of objects, one for each vote")
     return rows
+
+
+def _frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    """The rows as columns; a column that is none of ours and has no common type becomes JSON text."""
+    try:
+        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    except PolarsError:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return pl.concat([_column(name, [row.get(name) for row in rows]) for name in names], how="horizontal")
+
+
+def _column(name: str, values: list[object]) -> pl.DataFrame:
+    try:
+        return pl.DataFrame([{name: value} for value in values], infer_schema_length=None, strict=False)
+    except PolarsError:
+        if name in _KINDS_OF_COLUMNS:
+            raise
+        return pl.DataFrame({name: [None if value is None else json.dumps(value) for value in values]})
 
 
 def _is_json(line: bytes) -> bool:
@@ -240,10 +258,12 @@ def _times(frame: pl.DataFrame) -> list[pl.Expr]:
         return [zoned.cast(pl.Datetime("us", "UTC"))]
     if kind == pl.Date:
         return [column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")]
+    if isinstance(kind, _TEXT):
+        column = column.cast(pl.String)
     seconds = column.cast(pl.Float64, strict=False)
     microseconds = pl.when(seconds.is_between(_FIRST_TIME, _LAST_TIME, closed="left")).then((seconds * 1e6).round())
     read = microseconds.cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    if kind == pl.String:
+    if isinstance(kind, _TEXT):
         return [pl.coalesce(read, _iso(column)).alias("tstamp")]
     return [read.alias("tstamp")]
 
@@ -256,6 +276,7 @@ def _iso(column: pl.Expr) -> pl.Expr:
         .str.replace(r"^(\d{4}-\d\d-\d\d)$", "${1}T00:00")
         .str.replace(r"(T\d\d:\d\d)(Z|z|[+-]|$)", "${1}:00${2}")
         .str.replace(r"\s*(Z|z| ?UTC)$", "+00:00")
+        .str.replace(r"(T[\d:.]+[+-]\d\d)$", "${1}:00")
         .str.replace(r"(T\d\d:\d\d:\d\d(?:\.\d+)?)$", "${1}+00:00")
     )
     return spelled.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)

@@ -88,7 +88,8 @@ const submit = (prompt, typed) => attempt(async () => {
   try {
     place(await call(last() ? `turns/${last().dataset.turn}/next` : "battles", { prompt }));
   } catch (error) {
-    if (typed) message.value = prompt + message.value;
+    if (typed) message.value = [prompt, message.value].filter(Boolean).join("\n");
+    keepDraft();
     throw error;
   }
   keepDraft();
