@@ -109,6 +109,9 @@ def test_more_malformed_rows_than_allowed(tmp_path: Path) -> None:
     path = write(tmp_path / "v.csv", "model_a,model_b,winner\nA,B,x\nA,B,tie\nA,A,y\nA,B,z\n")
     with pytest.raises(VoteFileError, match=r"row 1, column winner: found 'x'.* \(3 rows are malformed\)"):
         read_votes(path, skip_bad=2)
+    (bad := tmp_path / "bad.csv").write_text("model_a,model_b,winner\nA,B,x\n")
+    with pytest.raises(VoteFileError, match="holds no votes that are well-formed"):
+        read_votes(bad, skip_bad=1)
     assert [line.split(": ")[1] for line in read_votes(path, skip_bad=3).skipped] == [
         "row 1, column winner",
         "row 3, column winner",
@@ -130,7 +133,11 @@ def test_more_malformed_rows_than_allowed(tmp_path: Path) -> None:
         ("v.json", '[{"model_a": "\\ud800", "model_b": "B", "winner": "tie"}]', "cannot read"),
         ("v.json", "[" * 100_000, "nested too deeply"),
         ("v.csv", "model_a,model_b,winner,winner\nA,B,tie,model_a\n", "more than one column winner"),
-        ("v.csv", "model_a,model_b,winner,weight\nA,B,tie,0\n", "holds no votes with a weight above 0"),
+        (
+            "v.csv",
+            "model_a,model_b,winner,weight\nA,B,tie,0\n",
+            "no votes that are well-formed and of a weight",
+        ),
         ("v.jsonl", '{"model_a": "A", "model_b": "B", "winner": "tie"}\n\n{oops\n', "line 3"),
         ("v.parquet", "no parquet at all", "cannot read"),
         ("v.csv.gz", "not compressed", "cannot read"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -19,6 +20,9 @@ from palaestra.store.entries import Answer, BattleState, Choice, Turn
 from palaestra.store.ledger import Ledger
 
 _SAVE_EVERY_S = 1.0
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What some database or model cannot be given: NUL, and half of a surrogate pair."""
+
 _NOT_A_FAULT = {"cancelled", "refused", "empty"}
 """Failures that do not speak against the endpoint: we stopped it, or it did not like this conversation."""
 
@@ -145,7 +149,7 @@ class Battles:
         text = prompt.strip()
         if not text:
             raise PromptError("The message is empty. Write something for the models to answer.")
-        if not _is_text(text):
+        if _NO_TEXT.search(text):
             raise PromptError("The message holds a character that is no text, such as NUL. Remove it, and send again.")
         longest = self.settings.longest_prompt
         if len(text) > longest:
@@ -190,11 +194,6 @@ class Battles:
         for answer in finished:
             if answer.error is None or answer.error.kind not in _NOT_A_FAULT:
                 self.matchmaker.report(answer.model, answered=answer.error is None)
-
-
-def _is_text(text: str) -> bool:
-    """Whether every database and every model can be given this: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def ended_state(turn: Turn) -> str:

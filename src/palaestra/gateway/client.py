@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.gateway import scripted
 from palaestra.gateway.local import SLOTS, LocalWorker
-from palaestra.gateway.template import fill
-from palaestra.schema import ErrorKind, ErrorRecord, Message, ModelSpec, TextPart, Usage
+from palaestra.gateway.prompt import conversation, fill
+from palaestra.schema import ErrorKind, ErrorRecord, Message, ModelSpec, Usage
 
 _LONGEST_DETAIL = 500
 _SERVER_ERROR = 500
@@ -213,11 +213,11 @@ class Gateway:
             "seed": sampling.seed,
         }
         given = {name: value for name, value in options.items() if value is not None}
-        conversation = _conversation(spec, messages)
+        sent = conversation(spec, messages)
         if spec.template is None:
-            return await client.chat.completions.create(messages=cast("Any", conversation), **given)
+            return await client.chat.completions.create(messages=cast("Any", sent), **given)
         try:
-            prompt = fill(spec.template, conversation)
+            prompt = fill(spec.template, sent)
         except InputError as error:
             raise _failure("refused", str(error)) from error
         return await client.completions.create(prompt=prompt, **given)
@@ -269,16 +269,6 @@ def _mended(text: str) -> str:
 def _is_transport(error: Exception) -> bool:
     """Whether the connection broke in mid-stream; the library lets its transport's own errors through there."""
     return isinstance(error, OSError | EOFError) or type(error).__module__.startswith(("httpx", "httpcore"))
-
-
-def _conversation(spec: ModelSpec, messages: Sequence[Message]) -> list[dict[str, str]]:
-    """The messages in the protocol's form. A part that is no text is refused, never dropped."""
-    for message in messages:
-        for part in message.content:
-            if not isinstance(part, TextPart):
-                raise _failure("refused", f"a message holds a part of type {part.type!r}; only text can be sent so far")
-    system = [{"role": "system", "content": spec.system}] if spec.system else []
-    return system + [{"role": message.role, "content": message.text} for message in messages]
 
 
 def _usage(spec: ModelSpec, progress: _Progress) -> Usage:

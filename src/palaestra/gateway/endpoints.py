@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from palaestra.errors import InputError, ModelsFileError
 from palaestra.gateway import local, scripted
-from palaestra.gateway.template import fill
-from palaestra.schema import ModelSpec
+from palaestra.gateway.prompt import conversation, fill
+from palaestra.schema import Message, ModelSpec
 
 _KEY_FIELD = re.compile(r"(api_?|secret_?|access_?)?(key|token|secret|password)", re.IGNORECASE)
 _KEY_VALUE = re.compile(r"\b(sk|gsk|hf|xai|pk|rk)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}")
@@ -66,8 +66,7 @@ def _spec(where: str, table: dict[str, Any]) -> ModelSpec:
     except InputError as error:
         raise ModelsFileError(f"{where}: field 'endpoint': {error}") from error
     try:
-        system = [{"role": "system", "content": spec.system}] if spec.system else []
-        fill(spec.template or "", [*system, {"role": "user", "content": "Hello?"}])
+        fill(spec.template or "", conversation(spec, [Message.of("user", "Hello?")]))
     except InputError as error:
         raise ModelsFileError(f"{where}: field 'template': {error}") from error
     if spec.api_key_env is not None and not _VARIABLE.fullmatch(spec.api_key_env):

@@ -71,9 +71,7 @@ def fit_component(counts: Counts) -> ComponentFit:
         covariance_MM = _covariance(fit, counts, outside_M)
     except np.linalg.LinAlgError as error:
         raise _too_far_apart(counts) from error
-    if not (
-        np.isfinite(fit.theta_M).all() and np.isfinite(covariance_MM).all() and (np.diag(covariance_MM) >= 0).all()
-    ):
+    if not (np.isfinite(fit.theta_M).all() and np.isfinite(covariance_MM).all()):
         raise _too_far_apart(counts)
     return ComponentFit(
         theta_M=fit.theta_M,
@@ -147,7 +145,7 @@ def _covariance(fit: PairedFit, counts: Counts, outside_M: NDArray[np.bool_]) ->
     unsure_M = outside_M | (votes_M < _FEW_VOTES)
     variance_M = np.diag(covariance_MM)
     rounding = np.finfo(float).eps * len(variance_M) * max(variance_M.max(), 1.0)
-    covariance_MM += np.diag(np.where((variance_M < 0) & (variance_M > -rounding), -variance_M, 0))
-    variance_M = np.diag(covariance_MM)
-    wider_M = np.where(unsure_M, np.maximum(np.diag(inverse_information(fit)) - variance_M, 0), 0)
-    return covariance_MM + np.diag(wider_M)
+    if variance_M.min() < -rounding:
+        raise np.linalg.LinAlgError("a variance below zero")
+    least_M = np.where(unsure_M, np.diag(inverse_information(fit)), 0)
+    return covariance_MM + np.diag(np.maximum(least_M - variance_M, 0))

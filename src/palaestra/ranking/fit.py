@@ -82,10 +82,8 @@ def fit(votes: pl.DataFrame | str | Path, config: FitConfig | None = None, **set
 def _read(votes: pl.DataFrame | str | Path) -> pl.DataFrame:
     from palaestra.store.formats import check_votes, read_votes
 
-    if not isinstance(votes, pl.DataFrame):
-        return read_votes(votes).frame
-    known = {"model_a", "model_b", "winner"} <= set(votes.columns)
-    return votes if votes.is_empty() and known else check_votes(votes).frame
+    read = check_votes(votes) if isinstance(votes, pl.DataFrame) else read_votes(votes)
+    return read.frame
 
 
 def _assemble(

@@ -25,8 +25,6 @@ _OUTCOMES = [winner.value for winner in Winner]
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _KINDS = ".parquet, .csv, .jsonl, .ndjson or .json, also with .gz or .zst, or sqlite:///FILE or postgresql://..."
 
-
-_NO_VOTES = "the file holds no votes"
 _HEAVIEST = 1e9
 _FIRST_TIME, _LAST_TIME = -62_135_596_800, 253_402_300_800
 """Seconds since 1970 of the years 1 and 10000: what a time can be. Milliseconds fall outside."""
@@ -67,11 +65,17 @@ def read_votes(source: str | Path, *, skip_bad: int = 0) -> VoteFile:
 
         return VoteFile(vote_frame(str(source)))
     path = Path(source)
-    return check_votes(_load(path), source=str(path), skip_bad=skip_bad)
+    loaded = _load(path)
+    if loaded.is_empty():
+        raise VoteFileError(f"{path}: the file holds no votes")
+    votes = check_votes(loaded, source=str(path), skip_bad=skip_bad)
+    if votes.frame.is_empty() or ("weight" in votes.frame.columns and votes.frame["weight"].sum() == 0):
+        raise VoteFileError(f"{path}: the file holds no votes that are well-formed and of a weight above 0")
+    return votes
 
 
 def check_votes(frame: pl.DataFrame, *, source: str = "the frame", skip_bad: int = 0) -> VoteFile:
-    """Check votes that are in memory already, as those of a file are.
+    """Check votes that are in memory already, as those of a file are; here there may be none.
 
     Args:
         frame: with the columns of a vote file.
@@ -157,8 +161,6 @@ def _canonical(source: str, frame: pl.DataFrame) -> pl.DataFrame:
         present = [other for other in others if other in frame.columns]
         if name not in frame.columns and present:
             frame = frame.rename({present[0]: name})
-    if not frame.columns:
-        raise VoteFileError(f"{source}: {_NO_VOTES}")
     missing = [name for name in _REQUIRED if name not in frame.columns]
     if missing:
         raise VoteFileError(
@@ -181,8 +183,6 @@ def _canonical(source: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _checked(source: str, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
     """Check every row; leave out up to `skip_bad` malformed ones."""
-    if frame.is_empty():
-        raise VoteFileError(f"{source}: {_NO_VOTES}")
     typed = frame.with_columns(*_times(frame), *_numbers(frame))
     complaints = [
         (name, expected, frame.select(_REQUIRED_ROW, bad=rule)["bad"].fill_null(value=True))
@@ -202,10 +202,7 @@ def _checked(source: str, frame: pl.DataFrame, skip_bad: int) -> VoteFile:
     if malformed.sum() > skip_bad:
         more = f" ({malformed.sum()} rows are malformed)" if malformed.sum() > 1 else ""
         raise VoteFileError(said[min(said)] + more)
-    votes = typed.filter(~malformed)
-    if "weight" in votes.columns and votes["weight"].sum() == 0:
-        raise VoteFileError(f"{source}: {_NO_VOTES} with a weight above 0")
-    return VoteFile(votes, tuple(said[index] for index in sorted(said)))
+    return VoteFile(typed.filter(~malformed), tuple(said[index] for index in sorted(said)))
 
 
 _REQUIRED_ROW = pl.col("model_a").alias("_row")
