@@ -192,6 +192,15 @@ def test_votes_are_read_from_where_one_left_off(ledger: Ledger) -> None:
     assert vote_frame(ledger.engine.url.render_as_string(hide_password=False)).equals(everything)
 
 
+def test_boards_and_exports_know_the_same_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times that two ways of rounding to the microsecond tell apart."""
+    for seconds in (1795567117.5440295, 1795565371.8203945, 1795564259.4271545):
+        monkeypatch.setattr("palaestra.store.ledger.time.time", lambda seconds=seconds: seconds)
+        ledger.vote(last(finished_battle(ledger)), "voter", "a")
+    exported = [record.tstamp for record in battle_records(ledger.engine)]
+    assert exported == vote_frame(ledger.engine)["tstamp"].to_list()
+
+
 def test_one_vote_a_battle_under_a_race(ledger: Ledger) -> None:
     battle = finished_battle(ledger)
     start = threading.Barrier(8)

@@ -61,5 +61,9 @@ def _table(board: Leaderboard) -> Table:
 def _caption(board: Leaderboard) -> str:
     loss = board.fit.held_out_log_loss
     known = "" if loss is None else f"; held-out log loss {loss:.4f} (a coin has 0.6931)"
-    voters = f" by {board.data.voters} voters" if board.data.voters is not None else ""
-    return f"{board.data.votes:g} votes{voters}, {board.settings['confidence']:.0%} intervals{known}"
+    voters = f" by {_several(board.data.voters, 'voter')}" if board.data.voters is not None else ""
+    return f"{_several(board.data.votes, 'vote')}{voters}, {board.settings['confidence']:.0%} intervals{known}"
+
+
+def _several(count: float, what: str) -> str:
+    return f"{count:g} {what}" if count == 1 else f"{count:g} {what}s"

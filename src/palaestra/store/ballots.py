@@ -6,7 +6,6 @@ The side of the preferred answer is looked up here, which is the only place wher
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 import polars as pl
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from palaestra.errors import DatabaseError
 from palaestra.schema import Battle, Message
 from palaestra.store import database
+from palaestra.store.entries import SIDES
 from palaestra.store.metadata import answers, battles, turns, votes
 
 VOTE_COLUMNS: dict[str, pl.DataType] = {
@@ -85,30 +85,16 @@ def battle_records(engine: sa.Engine) -> Iterator[Battle]:
         .join(answers, answers.c.turn == turns.c.id)
         .order_by(turns.c.position)
     )
-    try:
-        with engine.connect() as connection:
-            for vote in connection.execute(_VOTES.order_by(votes.c.id)).mappings().all():
-                seen = (
-                    turns.c.battle == vote["evaluation_session_id"],
-                    sa.not_(turns.c.replaced),
-                    turns.c.position <= vote["turn"],
-                )
-                said = connection.execute(texts.where(*seen)).all()
-                yield Battle(
-                    id=vote["evaluation_session_id"],
-                    model_a=vote["model_a"],
-                    model_b=vote["model_b"],
-                    winner=vote["winner"],
-                    voter=vote["voter"],
-                    evaluation_session_id=vote["evaluation_session_id"],
-                    tstamp=datetime.fromtimestamp(vote["tstamp"], UTC),
-                    turn=vote["turn"],
-                    propensity=vote["propensity"],
-                    conversation_a=_conversation(said, "a"),
-                    conversation_b=_conversation(said, "b"),
-                )
-    except DBAPIError as error:
-        raise _not_a_ledger(error, engine) from error
+    with engine.connect() as connection:
+        for vote in vote_frame(engine).iter_rows(named=True):
+            seen = (
+                turns.c.battle == vote["evaluation_session_id"],
+                sa.not_(turns.c.replaced),
+                turns.c.position <= vote["turn"],
+            )
+            said = connection.execute(texts.where(*seen)).all()
+            conversations = {f"conversation_{side}": _conversation(said, side) for side in SIDES}
+            yield Battle.model_validate(vote | conversations | {"id": vote["evaluation_session_id"]})
 
 
 def _conversation(said: Sequence[sa.Row], side: str) -> tuple[Message, ...]:
