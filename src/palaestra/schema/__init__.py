@@ -17,13 +17,14 @@ from palaestra.schema.conversation import (
     ToolCallPart,
     ToolResultPart,
 )
-from palaestra.schema.leaderboard import Effect, FitReport, Leaderboard, ModelRating, VoteData
+from palaestra.schema.leaderboard import CalibrationBin, Effect, FitReport, Leaderboard, Level, ModelRating, VoteData
 from palaestra.schema.model import Capability, ErrorKind, ErrorRecord, ModelSpec, Usage
 from palaestra.schema.record import Record, arrow_schema, from_table, to_table
 from palaestra.schema.run import InputFile, RunCard
 
 __all__ = [
     "Battle",
+    "CalibrationBin",
     "Capability",
     "Conversation",
     "DocumentPart",
@@ -34,6 +35,7 @@ __all__ = [
     "ImagePart",
     "InputFile",
     "Leaderboard",
+    "Level",
     "Message",
     "ModelRating",
     "ModelSpec",

@@ -7,15 +7,24 @@ and out of that object. Ratings are on the Elo scale: 400 points are odds of 10 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from palaestra.schema.record import JsonObject, Record, Struct
 
 
+def _rows(matrix: Any) -> tuple[tuple[float, ...], ...]:  # noqa: ANN401 - lists or tuples of numbers
+    """Rows as tuples, without a look at each of the numbers: there are thousands, and they are ours."""
+    return tuple(map(tuple, matrix))
+
+
 class ModelRating(Struct):
-    """One model's line. Counts are weighted, and `votes = wins + losses + ties + both_bad`."""
+    """One model's line. Counts are weighted, and `votes = wins + losses + ties + both_bad`.
+
+    `rank` and `rank_lower` to `rank_upper` follow from the intervals of each model by itself; `rank_simultaneous_lower`
+    to `rank_simultaneous_upper` hold for all models at once, with the confidence of the board.
+    """
 
     model: str
     rating: float
@@ -31,16 +40,40 @@ class ModelRating(Struct):
     ties: float
     both_bad: float
     preliminary: bool
+    rank_simultaneous_lower: int | None = None
+    rank_simultaneous_upper: int | None = None
 
 
 class Effect(Struct):
-    """The coefficient of a covariate, with its interval and its size in Elo."""
+    """The coefficient of a covariate: log odds for one standard deviation, with its interval, and the same in Elo.
+
+    `sd` is that standard deviation, in the covariate's own unit.
+    """
 
     name: str
     coefficient: float
     lower: float
     upper: float
     elo: float
+    se: float
+    sd: float
+
+
+class Level(Struct):
+    """A rating that is no model's: where the grounded model puts the line between usable and not usable."""
+
+    rating: float
+    lower: float
+    upper: float
+    se: float
+
+
+class CalibrationBin(Struct):
+    """Held-out votes of which the fit foretold about the same: mean chance of side a, and how often a won (a tie half)."""
+
+    predicted: float
+    observed: float
+    votes: float
 
 
 class VoteData(Struct):
@@ -54,11 +87,21 @@ class VoteData(Struct):
 
 
 class FitReport(Struct):
-    """How the fit went. Log losses are natural logarithms, per vote."""
+    """How the fit went. Log losses are natural logarithms, per vote.
+
+    `constant_log_loss` is what one gets on the same held-out votes without knowing the models. `calibration_error` is the
+    mean distance of prediction and outcome over the bins, by votes. `tie_parameter` is the shape parameter of the model of
+    ties, `tie_log_losses` the held-out log losses over all four outcomes among which `ties = "auto"` has chosen.
+    """
 
     iterations: int
     log_likelihood: float
     held_out_log_loss: float | None = None
+    constant_log_loss: float | None = None
+    calibration_error: float | None = None
+    calibration: tuple[CalibrationBin, ...] = ()
+    tie_parameter: float | None = None
+    tie_log_losses: dict[str, float] = Field(default_factory=dict)
     converged: bool
 
 
@@ -75,7 +118,9 @@ class Leaderboard(Record):
     data: VoteData
     fit: FitReport
     warnings: tuple[str, ...] = ()
-    covariance: tuple[tuple[float, ...], ...] = ()
+    usable: Level | None = None
+    """Where a usable answer begins; only the grounded model knows."""
+    covariance: Annotated[tuple[tuple[float, ...], ...], PlainValidator(_rows)] = ()
     """Covariance of the ratings in Elo squared, in the order of `models`."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""Votes as codes: model names become numbers once, and travel as strings no further.
+
+`code_votes` takes a frame as `store.formats.check_votes` leaves it, so that coding is a look at what is there already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from palaestra.schema import Winner
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int32]
+
+OUTCOMES = tuple(winner.value for winner in Winner)
+"""The outcomes in the order of their codes: model_a 0, model_b 1, tie 2, both_bad 3."""
+
+A_WINS, B_WINS, TIE, BOTH_BAD = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """B rows of votes among M models.
+
+    `first_B` and `second_B` are the codes of `model_a` and `model_b` in `names`, which is sorted and holds exactly the
+    models that occur; `outcome_B` is a code as in `OUTCOMES`; `count_B` says for how many votes a row stands.
+    """
+
+    names: tuple[str, ...]
+    first_B: Integers
+    second_B: Integers
+    outcome_B: NDArray[np.int8]
+    count_B: Floats
+    frame: pl.DataFrame
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.outcome_B)
+
+    def of(self, rows_B: NDArray[np.bool_]) -> Votes:
+        """Some of the rows, with the models that occur in them."""
+        return code_votes(self.frame.filter(pl.Series(rows_B)))
+
+
+def code_votes(frame: pl.DataFrame) -> Votes:
+    """The codes of a checked frame.
+
+    Args:
+        frame: `model_a`, `model_b` as Enums over the same sorted names, `winner` as Enum over `OUTCOMES`, and `weight`
+            if rows stand for more or less than one vote; rows of weight zero are left out.
+    """
+    if "weight" in frame.columns:
+        frame = frame.filter(pl.col("weight") > 0)
+    first_B, second_B = (frame[side].to_physical().to_numpy().astype(np.int32) for side in ("model_a", "model_b"))
+    categories = frame["model_a"].cat.get_categories()
+    met_M = np.zeros(len(categories), dtype=bool)
+    met_M[first_B] = met_M[second_B] = True
+    if not met_M.all():
+        place_M = np.cumsum(met_M, dtype=np.int32) - 1
+        first_B, second_B = place_M[first_B], place_M[second_B]
+    count_B = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(frame.height)
+    return Votes(
+        names=tuple(categories.filter(pl.Series(met_M)).to_list()),
+        first_B=first_B,
+        second_B=second_B,
+        outcome_B=frame["winner"].to_physical().to_numpy().astype(np.int8),
+        count_B=count_B,
+        frame=frame,
+    )
