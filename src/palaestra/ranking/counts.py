@@ -1,21 +1,25 @@
-"""Votes as tables of counts: everything that a Bradley-Terry fit needs to know of a million votes."""
+"""Votes as tables of counts: everything that a fit without covariates needs to know of a million votes.
+
+Tables add up: those of two sets of votes are the tables of both together, which is how shards are merged.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numba import njit
 from numpy.typing import NDArray
 
-from palaestra.schema import Winner
+from palaestra.ranking.votes import Votes, code_votes
 
 Array = NDArray[np.float64]
-OUTCOMES = [winner.value for winner in Winner]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Counts:
     """Weighted votes, by pair and outcome.
 
@@ -28,6 +32,21 @@ class Counts:
     ties_MM: Array
     both_bad_MM: Array
 
+    def __eq__(self, other: object) -> bool:
+        """The same names and the same numbers."""
+        return (
+            isinstance(other, Counts)
+            and self.names == other.names
+            and all(np.array_equal(mine, theirs) for mine, theirs in zip(self.tables, other.tables, strict=True))
+        )
+
+    __hash__ = None  # ty: ignore[invalid-assignment]
+
+    @property
+    def tables(self) -> tuple[Array, Array, Array]:
+        """Wins, ties, both bad."""
+        return self.wins_MM, self.ties_MM, self.both_bad_MM
+
     @property
     def drawn_MM(self) -> Array:
         """Ties and both bad together, symmetric."""
@@ -39,63 +58,89 @@ class Counts:
         return self.wins_MM + self.drawn_MM / 2
 
     @property
+    def met_MM(self) -> Array:
+        """How often each pair met, symmetric."""
+        return self.wins_MM + self.wins_MM.T + self.drawn_MM
+
+    @property
+    def by_outcome_OMM(self) -> Array:
+        """Shape (4, M, M), above the diagonal only: wins of the first, of the second, ties, both bad."""
+        return np.triu(np.stack([self.wins_MM, self.wins_MM.T, self.ties_MM, self.both_bad_MM]), 1)
+
+    @property
     def votes(self) -> float:
         """The sum of the weights."""
         return float(self.halved_MM.sum())
 
+    @property
+    def votes_M(self) -> Array:
+        """The votes of each model."""
+        return self.met_MM.sum(axis=1)
+
     def of(self, members: NDArray[np.int64]) -> Counts:
         """The counts among some of the models."""
         block = np.ix_(members, members)
-        names = tuple(self.names[index] for index in members)
-        return Counts(names, self.wins_MM[block], self.ties_MM[block], self.both_bad_MM[block])
+        return Counts(tuple(self.names[index] for index in members), *(table[block] for table in self.tables))
+
+    def between(self, model_a: str, model_b: str, expected: float) -> tuple[float, float]:
+        """The votes of one pair, and the information of one such vote on their difference, in natural units.
+
+        The information is the squared slope of the score over its variance, (p (1 - p))² / E (y - p)², in which ties make
+        the variance smaller; where the pair has not met, the share of ties of all votes stands in.
+        """
+        a, b = self.names.index(model_a), self.names.index(model_b)
+        met = float(self.met_MM[a, b])
+        ties = self.drawn_MM[a, b] / met if met else self.drawn_MM.sum() / max(self.met_MM.sum(), 1e-300)
+        slope = expected * (1 - expected)
+        return met, slope**2 / max(slope - ties / 4, slope / 10)
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together; each may have models that the other has not."""
+        names = tuple(sorted({*self.names, *other.names}))
+        place = {name: number for number, name in enumerate(names)}
+        tables = np.zeros((3, len(names), len(names)))
+        for part in (self, other):
+            places = [place[name] for name in part.names]
+            for table, added in zip(tables, part.tables, strict=True):
+                table[np.ix_(places, places)] += added
+        return Counts(names, *tables)
 
     def sha256(self) -> str:
         """A hash of names and counts: the same for the same votes in any order, file format or database."""
         digest = hashlib.sha256("\n".join(self.names).encode())
-        for table in (self.wins_MM, self.ties_MM, self.both_bad_MM):
+        for table in self.tables:
             digest.update(np.ascontiguousarray(table, dtype="<f8").tobytes())
         return digest.hexdigest()
 
-    def folds(self, count: int, seed: int) -> list[Counts]:
-        """The votes dealt at random into `count` parts, which add up to the whole."""
-        rng = np.random.default_rng(seed)
-        share = np.full(count, 1 / count)
-        upper = np.triu(np.ones_like(self.wins_MM))
 
-        def deal(table: Array) -> list[Array]:
-            whole = np.floor(table).astype(np.int64)
-            parts = rng.multinomial(whole, share).astype(float)
-            rest = rng.multinomial(1, share, size=table.shape) * (table - whole)[..., None]
-            return list(np.moveaxis(parts + rest, -1, 0))
+def count_votes(votes: Votes | pl.DataFrame) -> Counts:
+    """Count votes: coded ones, or a frame with the columns of a vote file.
 
-        def deal_symmetric(table: Array) -> list[Array]:
-            return [part + part.T for part in deal(table * upper)]
-
-        dealt = zip(deal(self.wins_MM), deal_symmetric(self.ties_MM), deal_symmetric(self.both_bad_MM), strict=True)
-        return [Counts(self.names, *tables) for tables in dealt]
-
-
-def count_votes(votes: pl.DataFrame) -> Counts:
-    """Count a frame of votes.
-
-    Args:
-        votes: columns `model_a`, `model_b`, `winner`, and `weight` if rows stand for more or less than one vote.
+    Raises:
+        VoteFileError: the frame does not hold votes.
     """
-    weight = pl.col("weight") if "weight" in votes.columns else pl.lit(1.0)
-    counted = (
-        votes.lazy()
-        .with_columns(weight.alias("weight"))
-        .filter(pl.col("weight") > 0)
-        .group_by("model_a", "model_b", "winner")
-        .agg(pl.col("weight").sum())
-        .sort("model_a", "model_b", "winner")
-        .collect()
-    )
-    names = tuple(sorted(set(counted["model_a"]) | set(counted["model_b"])))
-    index = {name: number for number, name in enumerate(names)}
-    table = np.zeros((len(OUTCOMES), len(names), len(names)))
-    place = {outcome: number for number, outcome in enumerate(OUTCOMES)}
-    for model_a, model_b, winner, total in counted.iter_rows():
-        table[place[winner], index[model_a], index[model_b]] += total
-    a_wins, b_wins, ties, both_bad = table
-    return Counts(names, a_wins + b_wins.T, ties + ties.T, both_bad + both_bad.T)
+    if isinstance(votes, pl.DataFrame):
+        from palaestra.store.formats import check_votes
+
+        votes = code_votes(check_votes(votes).frame)
+    return Counts(votes.names, *_tables(votes, votes.count_B))
+
+
+def tables_by_outcome(votes: Votes, weight_B: Array) -> Array:
+    """Any weights of votes, summed by outcome and pair; shape (4, M, M), above the diagonal, as `by_outcome_OMM`."""
+    wins_MM, ties_MM, both_bad_MM = _tables(votes, weight_B)
+    return np.triu(np.stack([wins_MM, wins_MM.T, ties_MM, both_bad_MM]), 1)
+
+
+def _tables(votes: Votes, weight_B: Array) -> tuple[Array, Array, Array]:
+    size = len(votes.names)
+    summed_OMM = np.zeros((4, size, size))
+    _sum_by_pair(votes.first_B, votes.second_B, votes.outcome_B, weight_B, summed_OMM)
+    a_wins, b_wins, ties, both_bad = summed_OMM
+    return a_wins + b_wins.T, ties + ties.T, both_bad + both_bad.T
+
+
+@njit(cache=True)
+def _sum_by_pair(first_B: Any, second_B: Any, outcome_B: Any, weight_B: Any, summed_OMM: Any) -> None:  # noqa: ANN401 - compiled
+    for r in range(len(outcome_B)):
+        summed_OMM[outcome_B[r], first_B[r], second_B[r]] += weight_B[r]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from palaestra.schema import Winner
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int32]
+Codes = NDArray[np.unsignedinteger]
 
 OUTCOMES = tuple(winner.value for winner in Winner)
 """The outcomes in the order of their codes: model_a 0, model_b 1, tie 2, both_bad 3."""
@@ -27,13 +27,14 @@ class Votes:
     """B rows of votes among M models.
 
     `first_B` and `second_B` are the codes of `model_a` and `model_b` in `names`, which is sorted and holds exactly the
-    models that occur; `outcome_B` is a code as in `OUTCOMES`; `count_B` says for how many votes a row stands.
+    models that occur; `outcome_B` is a code as in `OUTCOMES`; `count_B` says for how many votes a row stands. Codes are
+    unsigned integers of the least size, as the frame holds them.
     """
 
     names: tuple[str, ...]
-    first_B: Integers
-    second_B: Integers
-    outcome_B: NDArray[np.int8]
+    first_B: Codes
+    second_B: Codes
+    outcome_B: Codes
     count_B: Floats
     frame: pl.DataFrame
 
@@ -55,19 +56,19 @@ def code_votes(frame: pl.DataFrame) -> Votes:
     """
     if "weight" in frame.columns:
         frame = frame.filter(pl.col("weight") > 0)
-    first_B, second_B = (frame[side].to_physical().to_numpy().astype(np.int32) for side in ("model_a", "model_b"))
-    categories = frame["model_a"].cat.get_categories()
+    first_B, second_B = (frame[side].to_physical().to_numpy() for side in ("model_a", "model_b"))
+    categories = frame.schema["model_a"].categories  # ty: ignore[unresolved-attribute] - an Enum
     met_M = np.zeros(len(categories), dtype=bool)
     met_M[first_B] = met_M[second_B] = True
     if not met_M.all():
-        place_M = np.cumsum(met_M, dtype=np.int32) - 1
+        place_M = (np.cumsum(met_M) - 1).astype(first_B.dtype)
         first_B, second_B = place_M[first_B], place_M[second_B]
-    count_B = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(frame.height)
+    weighted = "weight" in frame.columns
     return Votes(
         names=tuple(categories.filter(pl.Series(met_M)).to_list()),
         first_B=first_B,
         second_B=second_B,
-        outcome_B=frame["winner"].to_physical().to_numpy().astype(np.int8),
-        count_B=count_B,
+        outcome_B=frame["winner"].to_physical().to_numpy(),
+        count_B=frame["weight"].to_numpy() if weighted else np.broadcast_to(np.ones(1), frame.height),
         frame=frame,
     )

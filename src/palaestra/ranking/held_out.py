@@ -1,0 +1,150 @@
+"""How well a fit foretells votes that it has not seen: log loss and calibration, beside every board.
+
+Votes are dealt into five parts; each part is foretold by a fit of the other four (above 200,000 votes one part is enough:
+its log loss is known to about a thousandth). Log losses are natural logarithms for each vote. Each model of a vote is
+scored on the outcomes that it knows: with half wins, a coin has ln 2; with ties as an outcome, or both bad too, so does the
+loss of their shares alone. To compare them, each is completed with the shares of the outcomes that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palaestra.ranking.counts import Counts
+from palaestra.ranking.estimate import estimate
+from palaestra.ranking.sample import Sample
+from palaestra.ranking.votes import BOTH_BAD, TIE
+from palaestra.stats.likelihoods import VoteModel
+from palaestra.stats.passes import Parameters, forecasts
+from palaestra.stats.rows import Rows
+
+Floats = NDArray[np.float64]
+
+FOLDS = 5
+LEAST_VOTES = 50
+_ENOUGH_VOTES = 200_000
+_LAST_STEP = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Log loss for each vote, that of the outcomes' shares alone, that over all four outcomes, and calibration (3, 10).
+
+    Rows of `bins`: the sum of weights, of expected scores, of scores that happened, by tenth of the expected score, each
+    vote looked at from both sides.
+    """
+
+    log_loss: float
+    constant_log_loss: float
+    four_outcomes: float
+    bins: Floats
+
+
+def hold_out(sample: Sample, model: VoteModel, start: Parameters, *, penalty: float, seed: int) -> HeldOut | None:
+    """Foretell votes from others.
+
+    Args:
+        sample: the votes.
+        model: the model of a vote.
+        start: where each fit begins, near the fit of all votes.
+        penalty: ridge on the coefficients.
+        seed: of the dealing.
+
+    Returns:
+        None for fewer than 50 votes.
+
+    Raises:
+        InputError: a part of the votes does not determine the model's parameters.
+    """
+    if sample.counts.votes < LEAST_VOTES:
+        return None
+    losses, bins, total = np.zeros(3), np.zeros((3, 10)), 0.0
+    for seen, held in _dealt(sample.rows, 1 if sample.counts.votes > _ENOUGH_VOTES else FOLDS, seed):
+        counts = _counts(sample.counts.names, seen)
+        found = estimate(seen, counts, model, penalty=penalty, start=start, last_step=_LAST_STEP)
+        scored = forecasts(held, model, found.maximum.at)
+        shares_O, held_O = _shares(seen), _by_outcome(held)
+        four = scored.log_likelihood + _completion(held, model, found.maximum.at, shares_O, held_O)
+        losses += [-scored.log_likelihood, -_constant(model, shares_O, held_O), -four]
+        bins += scored.bins
+        total += held.weight_B.sum()
+    if total == 0:
+        return None
+    return HeldOut(*(losses / total), _from_both_sides(bins))
+
+
+def _dealt(rows: Rows, parts: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
+    """For each of so many parts of five: the rows with the weight of the other four, and with that of the part."""
+    rng = np.random.default_rng(seed)
+    if len(rows.source_B):
+        fold_B = rng.integers(FOLDS, size=len(rows.weight_B), dtype=np.int8)
+        for part in range(parts):
+            held_B = (fold_B == part).astype(float)
+            yield rows.reweighted(1 - held_B), replace(rows, weight_B=rows.weight_B * held_B)
+        return
+    votes_B = rows.weight_B**2 / rows.square_B
+    whole_B = np.floor(votes_B + 1e-9)
+    left_B, rest_B = whole_B.astype(np.int64), votes_B - whole_B
+    rest_part_B = rng.integers(FOLDS, size=len(whole_B))
+    for part in range(parts):
+        dealt_B = rng.binomial(left_B, 1 / (FOLDS - part))
+        left_B = left_B - dealt_B
+        held_B = (dealt_B + rest_B * (rest_part_B == part)) / votes_B
+        yield _only(rows, 1 - held_B), _only(rows, held_B)
+
+
+def _only(rows: Rows, factor_B: Floats) -> Rows:
+    """The rows times a factor, exactly zero where that is all that rounding leaves."""
+    factor_B = np.where(np.abs(factor_B) < 1e-9, 0.0, factor_B)  # noqa: PLR2004 - what subtraction of fractions leaves over
+    return replace(rows, weight_B=rows.weight_B * factor_B, square_B=rows.square_B * factor_B)
+
+
+def _counts(names: tuple[str, ...], rows: Rows) -> Counts:
+    size = rows.models
+    pair_B = np.repeat(rows.first_P.astype(np.int64) * size + rows.second_P, np.diff(rows.start_P))
+    cell_B = rows.outcome_B.astype(np.int64) * (size * size) + pair_B
+    first, second, ties, bad = np.bincount(cell_B, rows.weight_B, minlength=4 * size * size).reshape(4, size, size)
+    return Counts(names, first + second.T, ties + ties.T, bad + bad.T)
+
+
+def _by_outcome(rows: Rows) -> Floats:
+    return np.bincount(rows.outcome_B, rows.weight_B, minlength=4)
+
+
+def _shares(rows: Rows) -> Floats:
+    """Of the outcomes, both wins being one half of all wins; never zero, so that the unseen is not impossible."""
+    shares_O = _by_outcome(rows) + 0.5
+    shares_O[:2] = shares_O[:2].mean()
+    return shares_O / shares_O.sum()
+
+
+def _constant(model: VoteModel, shares_O: Floats, held_O: Floats) -> float:
+    """The log-likelihood of knowing no models, in the outcomes that the model of a vote knows."""
+    if model is VoteModel.BRADLEY_TERRY:
+        return float(-np.log(2) * held_O.sum())
+    known_O = shares_O.copy()
+    if model is not VoteModel.GROUNDED:
+        known_O[TIE:] = shares_O[TIE:].sum()
+    return float(held_O @ np.log(known_O))
+
+
+def _completion(held: Rows, model: VoteModel, at: Parameters, shares_O: Floats, held_O: Floats) -> float:
+    """What the log-likelihood gains or loses when outcomes that the model does not know are added by their shares."""
+    if model is VoteModel.GROUNDED:
+        return 0.0
+    if model is VoteModel.BRADLEY_TERRY:
+        drawn = replace(held, weight_B=np.where(held.outcome_B >= TIE, held.weight_B, 0.0))
+        decided = np.log(shares_O[:2].sum()) * held_O[:2].sum()
+        return float(decided + held_O[TIE:] @ np.log(shares_O[TIE:]) - forecasts(drawn, model, at).log_likelihood)
+    within = np.log(shares_O[TIE:] / shares_O[TIE:].sum())
+    return float(held_O[TIE] * within[0] + held_O[BOTH_BAD] * within[1])
+
+
+def _from_both_sides(bins: Floats) -> Floats:
+    mirrored = bins[:, ::-1].copy()
+    mirrored[1:] = mirrored[0] - mirrored[1:]
+    return (bins + mirrored) / 2

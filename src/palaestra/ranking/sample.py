@@ -1,0 +1,134 @@
+"""What a fit sees: votes, weighed, counted, and laid out in rows with their covariates and clusters.
+
+Where votes of a pair and outcome cannot be told apart (no covariates, no clusters, weights that depend on the pair alone)
+rows are sums, and the cost of a fit does not depend on the number of votes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numba import njit
+from numpy.typing import NDArray
+
+from palaestra.errors import InputError
+from palaestra.ranking.config import FitConfig
+from palaestra.ranking.counts import Counts, count_votes, tables_by_outcome
+from palaestra.ranking.covariates import covariates
+from palaestra.ranking.votes import Votes
+from palaestra.ranking.weights import weigh
+from palaestra.stats.rows import Rows, sorted_rows, table_rows
+
+Floats = NDArray[np.float64]
+
+_CLUSTERS = {"voter": ("voter",), "session": ("evaluation_session_id",), "prompt": ("question_id", "prompt")}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The votes of one fit.
+
+    `counts` are votes, `rows` what enters the likelihood. Covariates in `rows` are divided by their root mean square,
+    `scale_F`. `cluster_B` numbers the clusters of rows, None where votes are independent.
+    """
+
+    counts: Counts
+    rows: Rows
+    effects: tuple[str, ...] = ()
+    scale_F: Floats = field(default_factory=lambda: np.zeros(0))
+    cluster_B: NDArray[np.int32] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def clusters_M(self) -> NDArray[np.int64] | None:
+        """How many clusters the votes of each model come from."""
+        if self.cluster_B is None:
+            return None
+        pair_B = np.repeat(np.arange(len(self.rows.first_P)), np.diff(self.rows.start_P))
+        size = len(self.counts.names)
+        key_B = self.cluster_B.astype(np.int64) * size
+        both = np.concatenate([key_B + self.rows.first_P[pair_B], key_B + self.rows.second_P[pair_B]])
+        return np.bincount(np.unique(both) % size, minlength=size)
+
+    def sha256(self) -> str:
+        """A hash of what the fit saw: the same in any order of the votes and of their sides."""
+        if not len(self.rows.source_B):
+            return self.counts.sha256()
+        sums = np.zeros(2, dtype=np.uint64)
+        _fingerprint(self.rows.outcome_B, self.rows.weight_B, self.rows.x_FB, self.rows.start_P, sums)
+        digest = hashlib.sha256(self.counts.sha256().encode())
+        digest.update(sums.astype("<u8").tobytes() + "\n".join(self.effects).encode())
+        return digest.hexdigest()
+
+
+def sample_of(votes: Votes, config: FitConfig) -> Sample:
+    """Lay out the votes for a fit with some settings.
+
+    Raises:
+        InputError: a column is missing or does not serve.
+    """
+    weighted = weigh(votes, config)
+    if weighted.keep_B is not None:
+        votes = votes.of(weighted.keep_B)
+    counts = count_votes(votes)
+    plain = not (config.style or config.covariates or config.cluster)
+    if plain and (weighted.weight_B is None or not (config.inverse_propensity or config.half_life_days)):
+        return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=weighted.notes)
+    design = covariates(votes.frame, style=config.style, others=config.covariates, definition=config.style_definition)
+    weight_B = np.ascontiguousarray(votes.count_B) if weighted.weight_B is None else votes.count_B * weighted.weight_B
+    square_B = weight_B if weighted.weight_B is None else weight_B * weighted.weight_B
+    rows = sorted_rows(
+        len(votes.names),
+        votes.first_B.astype(np.int32),
+        votes.second_B.astype(np.int32),
+        votes.outcome_B.astype(np.int8),
+        weight_B=weight_B,
+        square_B=square_B,
+        x_FB=design.x_FB,
+    )
+    scale_F = np.sqrt([np.dot(x_B * rows.weight_B, x_B) / rows.weight_B.sum() for x_B in rows.x_FB])
+    for x_B, scale in zip(rows.x_FB, scale_F, strict=True):
+        x_B /= scale
+    clusters_B = None if config.cluster is None else _clusters(votes.frame, config.cluster)[rows.source_B]
+    return Sample(counts, rows, design.names, scale_F, clusters_B, weighted.notes)
+
+
+def _summed(votes: Votes, counts: Counts, weight_B: Floats | None) -> Rows:
+    if weight_B is None:
+        return table_rows(counts.by_outcome_OMM)
+    weighed_B = votes.count_B * weight_B
+    return table_rows(tables_by_outcome(votes, weighed_B), tables_by_outcome(votes, weighed_B * weight_B))
+
+
+def _clusters(frame: pl.DataFrame, cluster: str) -> NDArray[np.int32]:
+    """The number of the cluster of each vote; a vote without one is a cluster of its own."""
+    known = _CLUSTERS.get(cluster, (cluster,))
+    found = [name for name in known if name in frame.columns]
+    if not found:
+        raise InputError(f"cluster {cluster} needs the column {' or '.join(known)}; found {', '.join(frame.columns)}")
+    labels = frame[found[0]]
+    labels = labels if labels.dtype.is_integer() or labels.dtype == pl.Enum else labels.cast(pl.String)
+    codes = pl.DataFrame({"label": labels}).select(
+        pl.when(pl.col("label").is_null()).then(-1 - pl.int_range(pl.len())).otherwise(pl.col("label").hash().cast(pl.Int64) & 0x7FFF_FFFF_FFFF_FFFF)
+    ).to_series()
+    if codes.n_unique() < 2:  # noqa: PLR2004 - the sandwich needs more than one
+        raise InputError(f"cluster {cluster}: all votes have one {found[0]}, expected at least two")
+    return codes.rank("dense").cast(pl.Int32).to_numpy() - 1
+
+
+@njit(cache=True)
+def _fingerprint(outcome_B: Any, weight_B: Any, x_FB: Any, start_P: Any, sums: Any) -> None:  # noqa: ANN401 - compiled
+    """Sums over rows of two hashes of each, which do not depend on the order within a pair."""
+    for pair in range(len(start_P) - 1):
+        for r in range(start_P[pair], start_P[pair + 1]):
+            z = np.uint64(pair * 8 + outcome_B[r]) + np.uint64(0x9E3779B97F4A7C15)
+            z = (z ^ np.float64(weight_B[r]).view(np.uint64)) * np.uint64(0xBF58476D1CE4E5B9)
+            for f in range(len(x_FB)):
+                z = (z ^ (z >> np.uint64(29)) ^ np.float64(x_FB[f, r]).view(np.uint64)) * np.uint64(0x94D049BB133111EB)
+            z ^= z >> np.uint64(31)
+            sums[0] += z
+            sums[1] += z * z

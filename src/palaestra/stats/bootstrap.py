@@ -1,0 +1,88 @@
+"""The bootstrap of a fit, every round maximised to convergence.
+
+Votes, or clusters of votes, are weighted instead of drawn with replacement: independent weights of mean and variance one
+(the weighted bootstrap of Newton and Raftery, 1994; with exponential weights, the Bayesian one of Rubin, 1981). A count of
+n votes has the sum of n weights, a Gamma. All weights are positive, so that a model that has both won and lost has done so
+in each round, and no round is without a maximum; drawing with replacement loses some for models with few votes.
+
+The exponential is cut into 4096 equally likely values with the same mean and variance, looked up by a hash of seed, round
+and cluster: nothing is stored for a round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palaestra.stats.newton import Maximum, Problem, maximise
+from palaestra.stats.passes import NO_CLUSTERS, Parameters, Resampling, in_rounds
+
+Floats = NDArray[np.float64]
+
+_DRAWS = 4096
+_LAST_STEP = 1e-4
+"""A Newton step of this size, taken, leaves an error of its square."""
+
+
+def bootstrap(
+    maximum: Maximum,
+    *,
+    rounds: int,
+    seed: int,
+    cluster_B: NDArray[np.int32] | None = None,
+    progress: Callable[[], None] | None = None,
+) -> Floats:
+    """The parameters of each round, shape (R, Q), as in `passes.py`.
+
+    Args:
+        maximum: the fit.
+        rounds: their number R.
+        seed: same seed, same rounds.
+        cluster_B: the cluster of each row of the fit, numbered from zero; None where votes are independent.
+        progress: called after each round.
+
+    Raises:
+        numpy.linalg.LinAlgError: a round cannot be maximised.
+    """
+    problem = maximum.problem
+    rows = problem.rows
+    counts_B = rows.weight_B**2 / rows.square_B
+    single = bool(np.all(np.abs(counts_B - 1) < 1e-9))  # noqa: PLR2004 - one, but for rounding
+    draws = exponential_draws()
+
+    def one(number: int) -> Floats:
+        stream = np.random.SeedSequence([seed, number])
+        if cluster_B is not None or single:
+            clusters = NO_CLUSTERS if cluster_B is None else cluster_B
+            hashed = Resampling(draws, int(stream.generate_state(1, np.uint64)[0]), clusters)
+            found = maximise(problem, maximum.at, last_step=_LAST_STEP, resampling=hashed)
+        else:
+            gamma_B = np.random.default_rng(stream).standard_gamma(counts_B)
+            found = maximise(_reweighted(maximum, gamma_B / counts_B), maximum.at, last_step=_LAST_STEP)
+        if progress is not None:
+            progress()
+        return _flat(found.at, problem.model.shapes)
+
+    return np.array(in_rounds(rows, one, rounds))
+
+
+def exponential_draws() -> Floats:
+    """4096 equally likely positive numbers with mean one and variance one, in the shape of the exponential."""
+    edges = -np.log1p(-np.arange(_DRAWS) / _DRAWS)
+    upper = np.append(edges[1:], np.inf)
+    with np.errstate(invalid="ignore"):
+        tail = np.where(np.isinf(upper), 0.0, (upper + 1) * np.exp(-upper))
+    means = _DRAWS * ((edges + 1) * np.exp(-edges) - tail)
+    spread = (means - means.mean()) / means.std()
+    return np.maximum(1 + spread, 1e-6)
+
+
+def _reweighted(maximum: Maximum, factor_B: Floats) -> Problem:
+    return replace(maximum.problem, rows=maximum.problem.rows.reweighted(factor_B))
+
+
+def _flat(at: Parameters, shapes: int) -> Floats:
+    return np.concatenate([at.theta_M, at.beta_F, np.full(shapes, at.shape)])

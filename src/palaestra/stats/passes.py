@@ -1,0 +1,375 @@
+"""Sums over all votes at one set of parameters, compiled: score and information, the sandwich's middle, likelihood.
+
+Rows of one pair lie together (`rows.py`), so what they share is read once, their sums stay in registers, and the matrix
+is touched once a pair. Parameters are laid out as strengths (M), coefficients (F), shape (0 or 1). Work is cut into a
+number of parts that depends on the data alone and summed in their order: the same bytes on any number of cores.
+
+Not here: steps towards a maximum (`newton.py`), what the numbers mean.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from palaestra.stats.likelihoods import (
+    VoteModel,
+    bradley_terry,
+    davidson,
+    grounded,
+    log_probability,
+    rao_kupper,
+    win_probability,
+)
+from palaestra.stats.rows import Rows
+
+Floats = NDArray[np.float64]
+T = TypeVar("T")
+
+_BT, _RK, _DAVIDSON, _GROUNDED = (int(model) for model in VoteModel)
+_BLOCK = 512
+_ROWS_OF_A_PART = 65_536
+_MOST_PARTS = 8
+_BINS = 10
+
+NO_DRAWS = np.zeros(0)
+NO_CLUSTERS = np.zeros(0, dtype=np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Strengths (M,), coefficients (F,) and the shape parameter, 0.0 where the model has none."""
+
+    theta_M: Floats
+    beta_F: Floats
+    shape: float = 0.0
+
+    def moved(self, step_Q: Floats, model: VoteModel) -> Parameters:
+        """The parameters after a step in all of them; the shape of Rao and Kupper stays above zero."""
+        count, features = len(self.theta_M), len(self.beta_F)
+        shape = self.shape + step_Q[count + features] if model.shapes else 0.0
+        if model is VoteModel.RAO_KUPPER:
+            shape = max(shape, self.shape / 10)
+        return Parameters(self.theta_M + step_Q[:count], self.beta_F + step_Q[count : count + features], shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """Bootstrap weights made where they are needed: `draws[hash(seed, cluster)]`, the cluster of a row being the row
+    where `cluster_B` is empty.
+
+    `draws` has a power of two entries with mean and variance one.
+    """
+
+    draws: Floats
+    seed: int
+    cluster_B: NDArray[np.int32]
+
+
+def score_and_information(
+    rows: Rows, model: VoteModel, at: Parameters, resampling: Resampling | None = None
+) -> tuple[Floats, Floats]:
+    """The gradient (Q,) of the log-likelihood and its negative second derivatives (Q, Q), Q = M + F + shapes."""
+    return _summed(rows, model, at, rows.weight_B, False, resampling)
+
+
+def sandwich_middle(rows: Rows, model: VoteModel, at: Parameters) -> Floats:
+    """The sum over votes of the outer products of their scores, shape (Q, Q)."""
+    return _summed(rows, model, at, rows.square_B, True, None)[1]
+
+
+def clustered_middle(rows: Rows, model: VoteModel, at: Parameters, cluster_B: NDArray[np.int32]) -> Floats:
+    """The sum over clusters of the outer products of their summed scores, shape (Q, Q).
+
+    Args:
+        rows: one row a vote.
+        model: the model of a vote.
+        at: where.
+        cluster_B: the cluster of each row, numbered from zero, in the order of `rows`.
+    """
+    order_B = np.argsort(cluster_B, kind="stable").astype(np.int32)
+    start_C = np.concatenate([[0], np.cumsum(np.bincount(cluster_B))]).astype(np.int64)
+    pair_B = np.repeat(np.arange(len(rows.first_P), dtype=np.int32), np.diff(rows.start_P))
+    size = _size(rows, model)
+    middle_QQ = np.zeros((size, size))
+    _cluster_pass(
+        int(model), rows.first_P, rows.second_P, pair_B, rows.outcome_B, rows.weight_B, rows.x_FB, at.theta_M,
+        at.beta_F, at.shape, order_B, start_C, middle_QQ,
+    )  # fmt: skip
+    return middle_QQ
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """How well votes were foretold: log-likelihood, and by the tenth of the expected score of side a, three sums.
+
+    `bins` has shape (3, 10): the sum of weights, of expected scores, and of scores that happened.
+    """
+
+    log_likelihood: float
+    bins: Floats
+
+
+def forecasts(rows: Rows, model: VoteModel, at: Parameters, weight_B: Floats | None = None) -> Forecasts:
+    """The log-likelihood (natural logarithm) of votes at some parameters, and their calibration."""
+    weight_B = rows.weight_B if weight_B is None else weight_B
+
+    def part(low: int, high: int) -> tuple[float, Floats]:
+        bins = np.zeros((3, _BINS))
+        likelihood = _forecast_pass(
+            int(model), rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, weight_B, rows.x_FB, at.theta_M,
+            at.beta_F, at.shape, low, high, bins,
+        )  # fmt: skip
+        return likelihood, bins
+
+    done = _in_parts(rows, part)
+    return Forecasts(float(sum(one[0] for one in done)), np.sum([one[1] for one in done], axis=0))
+
+
+def _summed(
+    rows: Rows, model: VoteModel, at: Parameters, weight_B: Floats, middle: bool, resampling: Resampling | None
+) -> tuple[Floats, Floats]:
+    size = _size(rows, model)
+    draws, seed, cluster_B = (
+        (resampling.draws, resampling.seed, resampling.cluster_B) if resampling else (NO_DRAWS, 0, NO_CLUSTERS)
+    )
+
+    def part(low: int, high: int) -> tuple[Floats, Floats]:
+        score_Q, information_QQ = np.zeros(size), np.zeros((size, size))
+        _pass(
+            int(model), middle, rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, weight_B, rows.x_FB,
+            at.theta_M, at.beta_F, at.shape, low, high, draws, np.uint64(seed), cluster_B, score_Q, information_QQ,
+        )  # fmt: skip
+        return score_Q, information_QQ
+
+    done = _in_parts(rows, part)
+    score_Q, lower_QQ = done[0]
+    for one in done[1:]:
+        score_Q += one[0]
+        lower_QQ += one[1]
+    return score_Q, lower_QQ + np.tril(lower_QQ, -1).T
+
+
+def _size(rows: Rows, model: VoteModel) -> int:
+    return rows.models + len(rows.x_FB) + model.shapes
+
+
+def _in_parts(rows: Rows, work: Callable[[int, int], T]) -> list[T]:
+    """Work on ranges of pairs with about as many rows each, on as many threads as there are cores."""
+    count = _parts(rows)
+    cuts = np.searchsorted(rows.start_P, np.linspace(0, len(rows.outcome_B), count + 1)[1:-1].astype(np.int64))
+    edges = [0, *(int(cut) for cut in cuts), len(rows.first_P)]
+    ranges = list(zip(edges[:-1], edges[1:], strict=True))
+    if len(ranges) == 1:
+        return [work(*ranges[0])]
+    return list(_threads(os.getpid()).map(lambda both: work(*both), ranges))
+
+
+def _parts(rows: Rows) -> int:
+    return min(_MOST_PARTS, 1 + len(rows.outcome_B) // _ROWS_OF_A_PART)
+
+
+def in_rounds(rows: Rows, work: Callable[[int], T], rounds: int) -> list[T]:
+    """Work on each round: on threads where a pass over these rows has none of its own, one after another elsewhere."""
+    return list((_threads(os.getpid()).map if _parts(rows) == 1 else map)(work, range(rounds)))
+
+
+@lru_cache(maxsize=1)
+def _threads(_process: int) -> ThreadPoolExecutor:
+    """One pool for each process: threads do not survive a fork."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="palaestra-stats")
+
+
+@njit(inline="always")
+def _multiplier(draws: Any, seed: Any, number: Any) -> float:  # noqa: ANN401 - compiled
+    """A hash of seed and number (splitmix64), looked up."""
+    z = seed + np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return draws[(z ^ (z >> np.uint64(31))) & np.uint64(len(draws) - 1)]
+
+
+_REORDER = {"reassoc", "contract", "arcp", "nsz"}
+
+
+@njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
+def _pass(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts share a dozen sums
+    model: Any, middle: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any,
+    theta_M: Any, beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, score_Q: Any,
+    lower_QQ: Any,
+) -> None:  # fmt: skip
+    features, count = len(x_FB), len(theta_M)
+    last = count + features
+    resampled, clustered = len(draws) > 0, len(cluster_B) > 0
+    local = np.empty((9, _BLOCK))  # scores in d, c, s; information in dd, dc, ds, cc, cs, ss
+    sums, w = np.empty(9), np.empty(_BLOCK)
+    x_score, x_own = np.zeros(features), np.empty((3, features))
+    rows_used = 1 if model == _BT else 9
+    for pair in range(low, high):
+        i, j = first_P[pair], second_P[pair]
+        gap, level = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
+        sums[:] = 0.0
+        x_own[:] = 0.0
+        at, end = start_P[pair], start_P[pair + 1]
+        while at < end:
+            n = min(_BLOCK, end - at)
+            g, h = local[0], local[3]
+            for r in range(n):
+                w[r] = weight_B[at + r]
+                g[r] = gap
+            if resampled:
+                for r in range(n):
+                    w[r] *= _multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
+            for f in range(features):
+                for r in range(n):
+                    g[r] += beta_F[f] * x_FB[f, at + r]
+            if model == _BT:
+                for r in range(n):
+                    g[r], h[r] = bradley_terry(outcome_B[at + r], g[r])
+            else:
+                for r in range(n):
+                    _general(model, outcome_B[at + r], g[r], level, shape, local, r)
+            if middle:
+                for r in range(n):
+                    h[r] = g[r] * g[r]
+                if rows_used > 1:
+                    for r in range(n):
+                        c, s = local[1, r], local[2, r]
+                        local[4, r], local[5, r] = g[r] * c, g[r] * s
+                        local[6, r], local[7, r], local[8, r] = c * c, c * s, s * s
+            for r in range(n):
+                g[r] *= w[r]
+                h[r] *= w[r]
+                sums[0] += g[r]
+                sums[3] += h[r]
+            if rows_used > 1:
+                for k in (1, 2, 4, 5, 6, 7, 8):
+                    for r in range(n):
+                        local[k, r] *= w[r]
+                        sums[k] += local[k, r]
+            for f in range(features):
+                a, b = 0.0, 0.0
+                for r in range(n):
+                    a += g[r] * x_FB[f, at + r]
+                    b += h[r] * x_FB[f, at + r]
+                x_score[f] += a
+                x_own[0, f] += b
+                if rows_used > 1:
+                    for k in (1, 2):
+                        for r in range(n):
+                            x_own[k, f] += local[3 + k, r] * x_FB[f, at + r]
+                for q in range(f + 1):
+                    b = 0.0
+                    for r in range(n):
+                        b += h[r] * x_FB[f, at + r] * x_FB[q, at + r]
+                    lower_QQ[count + f, count + q] += b
+            at += n
+        score_Q[i] += sums[0] + sums[1] / 2
+        score_Q[j] -= sums[0] - sums[1] / 2
+        lower_QQ[i, i] += sums[3] + sums[4] + sums[6] / 4
+        lower_QQ[j, j] += sums[3] - sums[4] + sums[6] / 4
+        lower_QQ[max(i, j), min(i, j)] += sums[6] / 4 - sums[3]
+        for f in range(features):
+            lower_QQ[count + f, i] += x_own[0, f] + x_own[1, f] / 2
+            lower_QQ[count + f, j] -= x_own[0, f] - x_own[1, f] / 2
+        if rows_used > 1:
+            score_Q[last] += sums[2]
+            lower_QQ[last, i] += sums[5] + sums[7] / 2
+            lower_QQ[last, j] -= sums[5] - sums[7] / 2
+            lower_QQ[last, last] += sums[8]
+            for f in range(features):
+                lower_QQ[last, count + f] += x_own[2, f]
+    for f in range(features):
+        score_Q[count + f] += x_score[f]
+
+
+@njit(inline="always")
+def _general(model: Any, outcome: Any, d: Any, c: Any, s: Any, local: Any, r: Any) -> None:  # noqa: ANN401 - compiled
+    """Derivatives of one vote under a model with a shape, into column r of the block."""
+    if model == _GROUNDED:
+        for k, value in enumerate(grounded(outcome, d, c, s)):
+            local[k, r] = value
+        return
+    one = rao_kupper(outcome, d, s) if model == _RK else davidson(outcome, d, s)
+    local[0, r], local[2, r] = one[0], one[1]
+    local[3, r], local[5, r], local[8, r] = one[2], one[3], one[4]
+    local[1, r] = local[4, r] = local[6, r] = local[7, r] = 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cluster_pass(
+    model: Any, first_P: Any, second_P: Any, pair_B: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
+    beta_F: Any, shape: Any, order_B: Any, start_C: Any, middle_QQ: Any,
+) -> None:  # fmt: skip
+    features, count = len(x_FB), len(theta_M)
+    last, size = count + features, len(middle_QQ)
+    score_Q, touched_Q, mark_Q = np.zeros(size), np.empty(size, np.int64), np.zeros(size, np.bool_)
+    local = np.empty((9, 1))
+    for cluster in range(len(start_C) - 1):
+        touched = 0
+        for position in range(start_C[cluster], start_C[cluster + 1]):
+            r = order_B[position]
+            i, j = first_P[pair_B[r]], second_P[pair_B[r]]
+            d = theta_M[i] - theta_M[j]
+            for f in range(features):
+                d += beta_F[f] * x_FB[f, r]
+            if model == _BT:
+                local[0, 0], local[3, 0] = bradley_terry(outcome_B[r], d)
+                local[1, 0] = local[2, 0] = 0.0
+            else:
+                _general(model, outcome_B[r], d, (theta_M[i] + theta_M[j]) / 2, shape, local, 0)
+            w = weight_B[r]
+            g, c = w * local[0, 0], w * local[1, 0] / 2
+            score_Q[i] += g + c
+            score_Q[j] -= g - c
+            for f in range(features):
+                score_Q[count + f] += g * x_FB[f, r]
+            if model != _BT:
+                score_Q[last] += w * local[2, 0]
+            for q in (i, j):
+                if not mark_Q[q]:
+                    mark_Q[q] = True
+                    touched_Q[touched] = q
+                    touched += 1
+        for q in range(count, size):
+            touched_Q[touched] = q
+            touched += 1
+        for one in range(touched):
+            for other in range(touched):
+                middle_QQ[touched_Q[one], touched_Q[other]] += score_Q[touched_Q[one]] * score_Q[touched_Q[other]]
+        for one in range(touched):
+            score_Q[touched_Q[one]] = 0.0
+            mark_Q[touched_Q[one]] = False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _forecast_pass(
+    model: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
+    beta_F: Any, shape: Any, low: Any, high: Any, bins: Any,
+) -> float:  # fmt: skip
+    total = 0.0
+    for pair in range(low, high):
+        i, j = first_P[pair], second_P[pair]
+        gap, level = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
+        for r in range(start_P[pair], start_P[pair + 1]):
+            w = weight_B[r]
+            if w == 0.0:
+                continue
+            d = gap
+            for f in range(len(x_FB)):
+                d += beta_F[f] * x_FB[f, r]
+            total += w * log_probability(model, outcome_B[r], d, level, shape)
+            expected = win_probability(model, d, level, shape)
+            tenth = min(int(expected * _BINS), _BINS - 1)
+            bins[0, tenth] += w
+            bins[1, tenth] += w * expected
+            bins[2, tenth] += w * (1.0 if outcome_B[r] == 0 else (0.0 if outcome_B[r] == 1 else 0.5))
+    return total
