@@ -62,6 +62,11 @@ def test_labels_of_our_own_maps(key: str) -> None:
     assert available(votes) == ("overall", "coding", "hard", "no_tie")
 
 
+def test_a_label_hard_goes_before_the_criteria() -> None:
+    votes = frame(2, category_tag=[released(7) | {"hard": False}, released(5) | {"hard": True}])
+    assert found(votes, "hard") == [False, True]
+
+
 @pytest.mark.parametrize("column", ["math", "is_math"])
 def test_a_plain_column_goes_before_the_tags(column: str) -> None:
     votes = frame(4, category_tag=TAGS, **{column: [False, True, None, True]})
@@ -198,6 +203,15 @@ def test_an_expression_over_the_columns(expression: str, expected: list[bool]) -
     assert found_by(votes, f"mine={expression}") == expected
 
 
+def test_an_expression_reaches_the_entries_of_maps() -> None:
+    entries = [[{"key": "math", "value": True}], [{"key": "math", "value": False}], None]
+    column = pl.Series(entries, dtype=pl.List(pl.Struct({"key": pl.String, "value": pl.Boolean})))
+    votes = frame(3, category_tag=column.cast(pl.Map(pl.String, pl.Boolean)), turn=[1, 1, 1])
+    assert found_by(votes, "mine=NOT category_tag.math AND turn = 1") == [False, True, True]
+    with pytest.raises(InputError, match="the votes have the columns .*, category_tag.math, turn"):
+        category_masks(votes, ["mine=category_tag.nowhere"])
+
+
 def found_by(votes: pl.DataFrame, item: str) -> list[bool]:
     return category_masks(votes, [item])["mine"].tolist()
 
@@ -254,7 +268,19 @@ def test_missing_columns_are_named_with_what_is_there(name: str, needs: str) -> 
     with pytest.raises(InputError) as refused:
         category_masks(frame(1), [name])
     assert needs in str(refused.value)
-    assert "found model_a, model_b, winner" in str(refused.value)
+    assert "found values in model_a, model_b, winner" in str(refused.value)
+
+
+def test_a_column_without_values_is_not_there() -> None:
+    votes = frame(2, language=[None, None], turn=[None, None], category_tag=[None, None], conversation_a=TALK)
+    assert available(votes) == ("overall", "multi_turn", "long_user", "no_tie", "no_short")
+    assert found(votes, "multi_turn") == [False, True]
+
+
+def test_no_votes_have_empty_masks() -> None:
+    masks = category_masks(frame(1, language=["en"], turn=[2]).clear(), ["all", "mine=turn > 1"])
+    assert {name: mask.shape for name, mask in masks.items()} == dict.fromkeys(masks, (0,))
+    assert {"overall", "english", "multi_turn", "mine"} <= set(masks)
 
 
 def test_an_unknown_name_is_answered_with_those_near_it() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palaestra.errors import InputError
@@ -43,6 +43,7 @@ def as_json(rows: list[dict[str, Any] | None]) -> pl.DataFrame:
     return pl.DataFrame({"category_tag": pl.Series(texts, dtype=pl.String)})
 
 
+@settings(deadline=None)
 @given(flat)
 def test_maps_entries_structs_and_json_say_the_same(rows: list[dict[str, Any] | None]) -> None:
     for shape in (as_map, as_entries, as_struct, as_json):
@@ -98,7 +99,7 @@ def test_truths_are_read_from_booleans_numbers_and_text(values: list[Any]) -> No
 
 @pytest.mark.parametrize("values", [[1, 0, 2], ["yes", "no", "perhaps"], [0.0, 1.0, 0.5]])
 def test_what_is_neither_true_nor_false_is_named_by_row(values: list[Any]) -> None:
-    with pytest.raises(InputError, match="column math: row 3 holds .* expected true or false or nothing"):
+    with pytest.raises(InputError, match=r"column math: row 3 holds .* expected true or false or nothing"):
         truth(pl.Series("math", values))
 
 

@@ -18,7 +18,7 @@ from palaestra.ranking.held_out import HeldOut
 from palaestra.ranking.sample import Sample
 from palaestra.schema import CalibrationBin, Effect, FitReport, Level, ModelRating, VoteData
 from palaestra.stats.likelihoods import VoteModel
-from palaestra.stats.passes import forecasts
+from palaestra.stats.passes import log_likelihood
 from palaestra.stats.ranks import rank_bounds, simultaneous_rank_bounds
 
 Floats = NDArray[np.float64]
@@ -178,7 +178,7 @@ def _report(sample: Sample, found: Estimate, held: HeldOut | None, details: Deta
     maximum = found.maximum
     report = FitReport(
         iterations=maximum.iterations,
-        log_likelihood=forecasts(sample.rows, maximum.problem.model, maximum.at).log_likelihood,
+        log_likelihood=log_likelihood(sample.rows, maximum.problem.model, maximum.at),
         tie_parameter=maximum.at.shape if maximum.problem.model.shapes else None,
         tie_log_losses=details.tie_log_losses,
         converged=maximum.converged,

@@ -1,9 +1,9 @@
 """Which votes belong to which category: those of the public board, occupations, and any expression of one's own.
 
 A category is a mask over the rows of a frame; what is fitted on it, plain and with style controlled, is the fit's
-business. Names and rules are those of the public board (FastChat's monitor; "Chatbot Arena Categories", LMSYS, 2024; hard
-prompts: Li et al., 2024, arXiv:2406.11939), in a table in `docs/categories.md`. A vote whose label is missing is not in the
-category; `no_refusal` and `dedup` leave out only what a label tells them to. Not here: making labels.
+business. Names and rules are those of the public board (FastChat's monitor; "Chatbot Arena Categories", LMSYS, 2024;
+hard prompts: Li et al., 2024, arXiv:2406.11939); `docs/categories.md` has the table. A vote whose label is missing is
+not in the category; `no_refusal` and `dedup` leave out only what a label tells them to. Not here: making labels.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def category_masks(frame: pl.DataFrame, wanted: Sequence[str]) -> dict[str, Mask
     for item in wanted:
         name, own, expression = item.partition("=")
         if own:
-            masks[_new_name(name, masks)] = _by_expression(frame, name, expression)
+            _refuse_name(name, masks)
+            masks[name] = _by_expression(columns.reachable, name, expression)
         elif item == "all":
             masks |= columns.all()
         else:
@@ -99,12 +100,11 @@ def category_masks(frame: pl.DataFrame, wanted: Sequence[str]) -> dict[str, Mask
     return masks
 
 
-def _new_name(name: str, taken: dict[str, Mask]) -> str:
+def _refuse_name(name: str, taken: dict[str, Mask]) -> None:
     if not re.fullmatch(r"[\w-]+", name):
         raise InputError(f"found the category name {name!r}, expected letters, digits, _ and - before the first =")
     if name in {"all", *_RULES, *_ALIASES, *taken}:
         raise InputError(f"the category {name!r} exists already; give the expression another name")
-    return name
 
 
 def _by_expression(frame: pl.DataFrame, name: str, expression: str) -> Mask:
@@ -128,10 +128,11 @@ def _reachable(frame: pl.DataFrame) -> list[str]:
 
 
 class _Columns:
-    """What categories are made from, each thing looked up once."""
+    """What categories are made from, each thing looked up once. A column without a value in any row is not there."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        self.frame = frame
+        self.whole = frame
+        self.frame = frame.select(column for column in frame if column.null_count() < max(len(column), 1))
 
     def all(self) -> dict[str, Mask]:
         """Every built-in category whose columns are there."""
@@ -156,7 +157,7 @@ class _Columns:
         found = self.found(known)
         if found is None:
             needs = _RULES[known][0] if known in _RULES else f"occupational_tags with {known.removeprefix(_INDUSTRY)}"
-            raise InputError(f"category {name} needs {needs}; found {', '.join(_reachable(self.frame))}")
+            raise InputError(f"category {name} needs {needs}; found values in {', '.join(_reachable(self.frame))}")
         return found
 
     def found(self, name: str) -> Mask | None:
@@ -170,6 +171,13 @@ class _Columns:
         return (
             truth(plain) if plain is not None else next((self.tags[name] for name in names if name in self.tags), None)
         )
+
+    @cached_property
+    def reachable(self) -> pl.DataFrame:
+        """All columns, with maps of labels as structs, whose fields an expression can name."""
+        maps = [name for name, kind in self.whole.schema.items() if kind == pl.Map(pl.String, pl.Boolean)]
+        labels = {name: tagged(self.whole, name) for name in maps}
+        return self.whole.with_columns(pl.DataFrame(found).to_struct(name) for name, found in labels.items() if found)
 
     @cached_property
     def tags(self) -> dict[str, Mask]:
@@ -206,9 +214,11 @@ def _first_of(frame: pl.DataFrame, *names: str) -> pl.Series | None:
 
 def _field(packed: pl.Series, name: str) -> pl.Series | None:
     """A field of a struct or of its JSON; None where no vote has it."""
-    if isinstance(packed.dtype, pl.Struct):
-        return packed.struct.field(name) if name in packed.struct.fields else None
-    found = packed.str.json_path_match(f"$.{name}") if packed.dtype == pl.String else None
+    found = None
+    if isinstance(packed.dtype, pl.Struct) and name in packed.struct.fields:
+        found = packed.struct.field(name)
+    elif packed.dtype == pl.String:
+        found = packed.str.json_path_match(f"$.{name}")
     return None if found is None or found.null_count() == len(found) else found
 
 

@@ -42,6 +42,12 @@ class Counts:
 
     __hash__ = None  # ty: ignore[invalid-assignment]
 
+    @classmethod
+    def of_outcomes(cls, names: tuple[str, ...], by_outcome_OMM: Array) -> Counts:
+        """Counts from tables as `by_outcome_OMM` gives them."""
+        first_MM, second_MM, ties_MM, both_bad_MM = by_outcome_OMM
+        return cls(names, first_MM + second_MM.T, ties_MM + ties_MM.T, both_bad_MM + both_bad_MM.T)
+
     @property
     def tables(self) -> tuple[Array, Array, Array]:
         """Wins, ties, both bad."""

@@ -67,10 +67,11 @@ def covariates(
 
 def _check(names: Sequence[str], x_FB: Floats) -> None:
     for name, x_B in zip(names, x_FB, strict=True):
-        if not np.isfinite(x_B).all():
-            row = int(np.flatnonzero(~np.isfinite(x_B))[0]) + 1
+        squares = float(np.dot(x_B, x_B))
+        if not np.isfinite(squares):
+            row = int((~np.isfinite(x_B)).argmax()) + 1
             raise InputError(f"covariate {name}: row {row} holds no finite number; leave such rows out or mend the column")
-        if not x_B.any():
+        if squares == 0:
             raise InputError(f"covariate {name} is zero in all {len(x_B)} votes, so that nothing can be said of it")
 
 

@@ -17,7 +17,7 @@ from palaestra.stats.bootstrap import bootstrap
 from palaestra.stats.covariance import model_covariance, sandwich_covariance
 from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import LAST_STEP, Maximum, Problem, maximise
-from palaestra.stats.passes import Parameters
+from palaestra.stats.passes import Parameters, Resampling
 from palaestra.stats.rows import Rows, table_rows
 
 Floats = NDArray[np.float64]
@@ -56,6 +56,7 @@ def estimate(
     penalty: float = 0.0,
     start: Parameters | None = None,
     last_step: float = LAST_STEP,
+    resampling: Resampling | None = None,
 ) -> Estimate:
     """The maximum-likelihood parameters of votes.
 
@@ -66,6 +67,7 @@ def estimate(
         penalty: ridge on the coefficients, for each vote.
         start: where to begin.
         last_step: the size of a step after which nothing more is looked for.
+        resampling: weights by which the rows are multiplied; `counts` are then those of what remains.
 
     Raises:
         InputError: the votes do not determine the model's parameters, or their weights lie too far apart.
@@ -75,7 +77,7 @@ def estimate(
     extra = table_rows(connections.virtual_OMM) if connections.outside_M.any() else None
     problem = Problem(rows, model, connections.part_M, extra, penalty)
     try:
-        found = maximise(problem, start, last_step=last_step)
+        found = maximise(problem, start, last_step=last_step, resampling=resampling)
     except np.linalg.LinAlgError as error:
         raise _too_far_apart(rows) from error
     if not (np.isfinite(found.at.theta_M).all() and np.isfinite(found.at.beta_F).all()):

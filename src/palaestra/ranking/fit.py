@@ -17,10 +17,12 @@ from palaestra.ranking.config import FitConfig, Ties
 from palaestra.ranking.counts import Counts
 from palaestra.ranking.estimate import Estimate, estimate, spread
 from palaestra.ranking.held_out import HeldOut, hold_out
-from palaestra.ranking.sample import Sample, sample_of
+from palaestra.ranking.sample import CLUSTERS, Sample, sample_of
+from palaestra.ranking.style import style_columns
 from palaestra.ranking.votes import Votes, code_votes
 from palaestra.schema import FitReport, VoteData
 from palaestra.stats.likelihoods import VoteModel
+from palaestra.stats.newton import one_thread
 from palaestra.stats.passes import Parameters
 from palaestra.stats.rows import table_rows
 
@@ -49,7 +51,7 @@ def fit(
         pydantic.ValidationError: a setting is unknown or out of range.
     """
     config = _with(config, settings)
-    frame = read_frame(votes)
+    frame = read_frame(votes, config, [category])
     name = category.partition("=")[0]
     if category not in {"overall", "full"}:
         frame = frame.filter(pl.Series(category_masks(frame, [category])[name]))
@@ -77,7 +79,7 @@ def fit_categories(
         InputError: a category or a setting does not fit the votes, or no category has enough of them.
     """
     config = _with(config, settings)
-    frame = read_frame(votes)
+    frame = read_frame(votes, config, categories)
     coded = code_votes(frame)
     boards: dict[str, Board] = {}
     plain = config.model_copy(update={"style": (), "style_definition": FitConfig().style_definition})
@@ -120,14 +122,26 @@ def fit_votes(votes: Votes, config: FitConfig, *, category: str = "overall", pro
         InputError: a setting does not fit the votes.
     """
     sample = sample_of(votes, config)
-    return _board(sample, config, _data(votes, sample), category, progress)
+    with one_thread():
+        return _board(sample, config, _data(votes, sample), category, progress)
 
 
-def read_frame(votes: Any) -> pl.DataFrame:  # noqa: ANN401 - as for `fit`
-    """The checked frame of votes, wherever they are."""
+def read_frame(votes: Any, config: FitConfig, categories: Sequence[str] = ("overall",)) -> pl.DataFrame:  # noqa: ANN401 - as for `fit`
+    """The checked frame of votes, wherever they are, with what a fit by these settings looks at."""
     from palaestra.store.formats import check_votes, read_votes
 
-    return read_votes(votes).frame if isinstance(votes, str | Path) else check_votes(votes).frame
+    def wanted(names: Sequence[str]) -> list[str]:
+        if config.covariates or set(categories) - {"overall", "full"}:
+            return list(names)
+        known = {*_BASICS, *CLUSTERS.get(config.cluster or "", (config.cluster,))}
+        return [*(name for name in names if name in known), *(style_columns(names) if config.style else ())]
+
+    if isinstance(votes, str | Path):
+        return read_votes(votes, wanted=wanted).frame
+    return check_votes(votes, wanted=wanted).frame
+
+
+_BASICS = ("voter", "judge", "judge_hash", "user", "tstamp", "timestamp", "weight", "propensity", "dedup_tag", "anony")
 
 
 def _with(config: FitConfig | None, settings: Mapping[str, Any]) -> FitConfig:

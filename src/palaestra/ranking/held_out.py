@@ -19,7 +19,7 @@ from palaestra.ranking.estimate import estimate
 from palaestra.ranking.sample import Sample
 from palaestra.ranking.votes import BOTH_BAD, TIE
 from palaestra.stats.likelihoods import VoteModel
-from palaestra.stats.passes import Parameters, forecasts
+from palaestra.stats.passes import NO_CLUSTERS, Parameters, Resampling, forecasts, outcome_tables
 from palaestra.stats.rows import Rows
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,9 @@ Floats = NDArray[np.float64]
 FOLDS = 5
 LEAST_VOTES = 50
 _ENOUGH_VOTES = 200_000
-_LAST_STEP = 1e-4
+_LAST_STEP = 1e-2
+"""Near the maximum of all votes, Newton leaves an error of the square of its step."""
+_DRAWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +65,48 @@ def hold_out(sample: Sample, model: VoteModel, start: Parameters, *, penalty: fl
     if sample.counts.votes < LEAST_VOTES:
         return None
     losses, bins, total = np.zeros(3), np.zeros((3, 10)), 0.0
-    for seen, held in _dealt(sample.rows, 1 if sample.counts.votes > _ENOUGH_VOTES else FOLDS, seed):
-        counts = _counts(sample.counts.names, seen)
-        found = estimate(seen, counts, model, penalty=penalty, start=start, last_step=_LAST_STEP)
-        scored = forecasts(held, model, found.maximum.at)
-        shares_O, held_O = _shares(seen), _by_outcome(held)
+    parts = 1 if sample.counts.votes > _ENOUGH_VOTES else FOLDS
+    for seen, held in _by_rows(sample, parts, seed) if len(sample.rows.source_B) else _by_counts(sample, parts, seed):
+        names = sample.counts.names
+        tables_OMM, held_O = outcome_tables(*seen), outcome_tables(*held).sum(axis=(1, 2))
+        found = estimate(
+            seen[0], Counts.of_outcomes(names, tables_OMM), model,
+            penalty=penalty, start=start, last_step=_LAST_STEP, resampling=seen[1],
+        )  # fmt: skip
+        scored = forecasts(held[0], model, found.maximum.at, held[1])
+        shares_O = _shares(tables_OMM.sum(axis=(1, 2)))
         four = scored.log_likelihood + _completion(held, model, found.maximum.at, shares_O, held_O)
         losses += [-scored.log_likelihood, -_constant(model, shares_O, held_O), -four]
         bins += scored.bins
-        total += held.weight_B.sum()
+        total += held_O.sum()
     if total == 0:
         return None
     return HeldOut(*(losses / total), _from_both_sides(bins))
 
 
-def _dealt(rows: Rows, parts: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """For each of so many parts of five: the rows with the weight of the other four, and with that of the part."""
-    rng = np.random.default_rng(seed)
-    if len(rows.source_B):
-        fold_B = rng.integers(FOLDS, size=len(rows.weight_B), dtype=np.int8)
-        for part in range(parts):
-            held_B = (fold_B == part).astype(float)
-            yield rows.reweighted(1 - held_B), replace(rows, weight_B=rows.weight_B * held_B)
-        return
+Part = tuple[Rows, Resampling | None]
+
+
+def _by_rows(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Part, Part]]:
+    """For each of so many parts of five: the rows of the other four, and those of the part; clusters stay together."""
+    clusters = NO_CLUSTERS if sample.cluster_B is None else sample.cluster_B
+    fold = np.arange(_DRAWS) * FOLDS // _DRAWS
+    for part in range(parts):
+        held = (fold == part).astype(float)
+        yield (sample.rows, Resampling(1 - held, seed, clusters)), (sample.rows, Resampling(held, seed, clusters))
+
+
+def _by_counts(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Part, Part]]:
+    """The same where rows are sums: the votes of each are dealt."""
+    rows, rng = sample.rows, np.random.default_rng(seed)
     votes_B = rows.weight_B**2 / rows.square_B
-    whole_B = np.floor(votes_B + 1e-9)
-    left_B, rest_B = whole_B.astype(np.int64), votes_B - whole_B
-    rest_part_B = rng.integers(FOLDS, size=len(whole_B))
+    left_B = np.floor(votes_B + 1e-9).astype(np.int64)
+    rest_B, rest_part_B = votes_B - left_B, rng.integers(FOLDS, size=len(votes_B))
     for part in range(parts):
         dealt_B = rng.binomial(left_B, 1 / (FOLDS - part))
         left_B = left_B - dealt_B
         held_B = (dealt_B + rest_B * (rest_part_B == part)) / votes_B
-        yield _only(rows, 1 - held_B), _only(rows, held_B)
+        yield (_only(rows, 1 - held_B), None), (_only(rows, held_B), None)
 
 
 def _only(rows: Rows, factor_B: Floats) -> Rows:
@@ -103,21 +115,9 @@ def _only(rows: Rows, factor_B: Floats) -> Rows:
     return replace(rows, weight_B=rows.weight_B * factor_B, square_B=rows.square_B * factor_B)
 
 
-def _counts(names: tuple[str, ...], rows: Rows) -> Counts:
-    size = rows.models
-    pair_B = np.repeat(rows.first_P.astype(np.int64) * size + rows.second_P, np.diff(rows.start_P))
-    cell_B = rows.outcome_B.astype(np.int64) * (size * size) + pair_B
-    first, second, ties, bad = np.bincount(cell_B, rows.weight_B, minlength=4 * size * size).reshape(4, size, size)
-    return Counts(names, first + second.T, ties + ties.T, bad + bad.T)
-
-
-def _by_outcome(rows: Rows) -> Floats:
-    return np.bincount(rows.outcome_B, rows.weight_B, minlength=4)
-
-
-def _shares(rows: Rows) -> Floats:
+def _shares(seen_O: Floats) -> Floats:
     """Of the outcomes, both wins being one half of all wins; never zero, so that the unseen is not impossible."""
-    shares_O = _by_outcome(rows) + 0.5
+    shares_O = seen_O + 0.5
     shares_O[:2] = shares_O[:2].mean()
     return shares_O / shares_O.sum()
 
@@ -132,14 +132,15 @@ def _constant(model: VoteModel, shares_O: Floats, held_O: Floats) -> float:
     return float(held_O @ np.log(known_O))
 
 
-def _completion(held: Rows, model: VoteModel, at: Parameters, shares_O: Floats, held_O: Floats) -> float:
+def _completion(held: Part, model: VoteModel, at: Parameters, shares_O: Floats, held_O: Floats) -> float:
     """What the log-likelihood gains or loses when outcomes that the model does not know are added by their shares."""
     if model is VoteModel.GROUNDED:
         return 0.0
     if model is VoteModel.BRADLEY_TERRY:
-        drawn = replace(held, weight_B=np.where(held.outcome_B >= TIE, held.weight_B, 0.0))
+        rows, resampling = held
+        drawn = replace(rows, weight_B=np.where(rows.outcome_B >= TIE, rows.weight_B, 0.0))
         decided = np.log(shares_O[:2].sum()) * held_O[:2].sum()
-        return float(decided + held_O[TIE:] @ np.log(shares_O[TIE:]) - forecasts(drawn, model, at).log_likelihood)
+        return float(decided + held_O[TIE:] @ np.log(shares_O[TIE:]) - forecasts(drawn, model, at, resampling).log_likelihood)
     within = np.log(shares_O[TIE:] / shares_O[TIE:].sum())
     return float(held_O[TIE] * within[0] + held_O[BOTH_BAD] * within[1])
 

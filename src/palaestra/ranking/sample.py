@@ -25,7 +25,7 @@ from palaestra.stats.rows import Rows, sorted_rows, table_rows
 
 Floats = NDArray[np.float64]
 
-_CLUSTERS = {"voter": ("voter",), "session": ("evaluation_session_id",), "prompt": ("question_id", "prompt")}
+CLUSTERS = {"voter": ("voter",), "session": ("evaluation_session_id",), "prompt": ("question_id", "prompt")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _summed(votes: Votes, counts: Counts, weight_B: Floats | None) -> Rows:
 
 def _clusters(frame: pl.DataFrame, cluster: str) -> NDArray[np.int32]:
     """The number of the cluster of each vote; a vote without one is a cluster of its own."""
-    known = _CLUSTERS.get(cluster, (cluster,))
+    known = CLUSTERS.get(cluster, (cluster,))
     found = [name for name in known if name in frame.columns]
     if not found:
         raise InputError(f"cluster {cluster} needs the column {' or '.join(known)}; found {', '.join(frame.columns)}")

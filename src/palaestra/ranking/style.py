@@ -19,16 +19,21 @@ not centre: features change sign with the sides, so centring is a left-right con
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.number]
 
 FEATURES = ("length", "header", "list", "bold")
 _GROUPS = {"all": FEATURES, "markdown": FEATURES[1:]}
@@ -84,21 +89,30 @@ def style_features(frame: pl.DataFrame, style: Sequence[str], definition: StyleD
     dense = definition is StyleDefinition.ARENA_HARD_2
     counted = style_counts(frame, [*wanted, "length"] if dense and "length" not in wanted else wanted)
     x_FB = np.empty((len(wanted), frame.height))
-    for f, name in enumerate(wanted):
+
+    def fill(f: int) -> None:
+        name = wanted[f]
         a, b = counted[name]
         plus = 0.0 if definition is StyleDefinition.BLOG or (dense and name == "length") else 1.0
         if dense and name != "length":
             a, b = a / (counted["length"][0] + 1), b / (counted["length"][1] + 1)
-        np.add(a, b, out=x_FB[f])
-        x_FB[f] += plus
-        with np.errstate(invalid="ignore", divide="ignore"):
-            np.divide(a - b, x_FB[f], out=x_FB[f])
-        if not plus:
-            np.copyto(x_FB[f], 0.0, where=(a == 0) & (b == 0))
+        _ratio(a, b, plus, x_FB[f])
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(fill, range(len(wanted))))
     return x_FB
 
 
-def style_counts(frame: pl.DataFrame, style: Sequence[str] = FEATURES) -> dict[str, tuple[Floats, Floats]]:
+@njit(cache=True, nogil=True)
+def _ratio(a_B: Any, b_B: Any, plus: float, out_B: Any) -> None:  # noqa: ANN401 - compiled
+    """(a - b) / (a + b + plus), where nothing on both sides is no difference."""
+    for r in range(len(out_B)):
+        a, b = float(a_B[r]), float(b_B[r])
+        total = a + b + plus
+        out_B[r] = (a - b) / total if total != 0.0 else 0.0
+
+
+def style_counts(frame: pl.DataFrame, style: Sequence[str] = FEATURES) -> dict[str, tuple[Numbers, Numbers]]:
     """Counts of both sides by feature, each of shape (B,).
 
     Raises:
@@ -132,7 +146,15 @@ def _unpacked(frame: pl.DataFrame) -> pl.DataFrame:
 _PREFIXES = {"conv_metadata.", "conv_metadata_"}
 
 
-def _count(frame: pl.DataFrame, name: str, side: str) -> Floats:
+def style_columns(names: Sequence[str]) -> list[str]:
+    """Which of these columns the counting of style looks at: counts where they are, conversations where they are not."""
+    counts = {column.format(side) for column in _COUNTS.values() for side in "ab"}
+    found = [name for name in names if name == "conv_metadata" or name[:14] in _PREFIXES or name in counts]
+    whole = "conv_metadata" in found or counts <= {name[14:] if name[:14] in _PREFIXES else name for name in found}
+    return found if whole else [*found, *(name for name in names if name in {"conversation_a", "conversation_b"})]
+
+
+def _count(frame: pl.DataFrame, name: str, side: str) -> Numbers:
     column, conversation = _COUNTS[name].format(side), f"conversation_{side}"
     if column in frame.columns:
         counts = _summed(frame[column])
@@ -150,7 +172,7 @@ def _count(frame: pl.DataFrame, name: str, side: str) -> Floats:
             f"style {name}: {gaps} rows have no {column}, the first is row {(row or 0) + 1}; leave them out, e.g. with "
             f"the category 'counted={column} IS NOT NULL'"
         )
-    return counts.cast(pl.Float64).to_numpy()
+    return (counts if counts.dtype.is_numeric() else counts.cast(pl.Float64)).to_numpy()
 
 
 def _summed(counts: pl.Series) -> pl.Series:

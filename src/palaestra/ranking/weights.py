@@ -141,21 +141,21 @@ def _kept(votes: Votes, weighting: Weighting) -> tuple[Mask | None, tuple[str, .
         if found_B is None:
             raise InputError(f"dedup needs the column dedup_tag with high_freq; found {', '.join(votes.frame.columns)}")
         keep_B &= found_B
-        notes.append(f"{_rows(~keep_B)} on frequent prompts left out (dedup).")
+        notes.append(f"Left out by dedup: {_rows(~keep_B)} on frequent prompts.")
     if weighting.daily_votes_per_voter is not None:
         most = weighting.daily_votes_per_voter
         found_B = within_daily_cap(votes.frame, most, keep_B)
-        notes.append(f"{_rows(keep_B & ~found_B)} above {most} of a voter on one day (UTC) left out.")
+        notes.append(f"Left out by the daily cap: {_rows(keep_B & ~found_B)} above {most} of a voter on a day (UTC).")
         unknown = votes.frame.select(pl.any_horizontal(pl.col("voter", "tstamp").is_null())).to_series().to_numpy()
         if (unknown & found_B).any():
-            notes.append(f"{_rows(unknown & found_B)} without a voter or a time kept, whatever the daily cap.")
+            notes.append(f"Kept whatever the daily cap: {_rows(unknown & found_B)} without a voter or a time.")
         keep_B = found_B
     return (None if keep_B.all() else keep_B), tuple(notes)
 
 
 def _rows(which_B: Mask) -> str:
     number = int(which_B.sum())
-    return "1 row is" if number == 1 else f"{number:,} rows are"
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _factors(votes: Votes, weighting: Weighting, keep_B: Mask | None) -> list[Floats]:

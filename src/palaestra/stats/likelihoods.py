@@ -70,6 +70,27 @@ def exp_fast(x: float) -> float:
 
 
 @njit(inline="always")
+def softplus_fast(x: float) -> float:
+    """log(1 + e^x) to 12 digits, likewise: log(1 + u) = 2 atanh(u / (2 + u)) for u = e^-|x|, as a series."""
+    u = exp_fast(-abs(x))
+    z = u / (2.0 + u)
+    y = z * z
+    p = 1 / 25
+    p = p * y + 1 / 23
+    p = p * y + 1 / 21
+    p = p * y + 1 / 19
+    p = p * y + 1 / 17
+    p = p * y + 1 / 15
+    p = p * y + 1 / 13
+    p = p * y + 1 / 11
+    p = p * y + 1 / 9
+    p = p * y + 1 / 7
+    p = p * y + 1 / 5
+    p = p * y + 1 / 3
+    return max(x, 0.0) + 2.0 * z * (1.0 + y * p)
+
+
+@njit(inline="always")
 def _log_sigmoid(x: float) -> float:
     return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
 

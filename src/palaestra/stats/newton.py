@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 
 _MOST_STEPS = 100
 _MOST_HALVINGS = 40
+_NEAR = 1e-3
 LAST_STEP = 1e-7
 """Newton's error squares itself with each step: after one of this size, nothing is left that a double could hold."""
 
@@ -80,14 +81,14 @@ def maximise(
     Raises:
         numpy.linalg.LinAlgError: the information cannot be factorised in doubles.
     """
-    at = start or problem.start()
+    at, last = start or problem.start(), np.inf
     score_Q, information_QQ = _derivatives(problem, at, resampling)
     for iteration in range(1, _MOST_STEPS + 1):
         step_Q = _ascent(problem, information_QQ, score_Q)
         if not np.isfinite(step_Q).all():
             raise np.linalg.LinAlgError("a step that is no number")
         size = np.abs(step_Q).max()
-        if size < last_step:
+        if size < last_step or (size < _NEAR and size**3 < last_step * last**2):  # the next step would be about size³ / last²
             return Maximum(problem, _centred(problem, at.moved(step_Q, problem.model)), information_QQ, iteration, True)
         slope = score_Q @ step_Q
         for _ in range(_MOST_HALVINGS):
@@ -96,7 +97,7 @@ def maximise(
             if score_Q @ step_Q >= -0.5 * slope:
                 break
             step_Q, slope = step_Q / 2, slope / 2
-        at = moved
+        at, last = moved, size
     return Maximum(problem, _centred(problem, at), information_QQ, _MOST_STEPS, False)
 
 

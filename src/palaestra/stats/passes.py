@@ -27,6 +27,7 @@ from palaestra.stats.likelihoods import (
     grounded,
     log_probability,
     rao_kupper,
+    softplus_fast,
     win_probability,
 )
 from palaestra.stats.rows import Rows
@@ -35,7 +36,7 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 _BT, _RK, _DAVIDSON, _GROUNDED = (int(model) for model in VoteModel)
-_BLOCK = 512
+_BLOCK = 256
 _ROWS_OF_A_PART = 65_536
 _MOST_PARTS = 8
 _BINS = 10
@@ -118,36 +119,56 @@ class Forecasts:
     bins: Floats
 
 
-def forecasts(rows: Rows, model: VoteModel, at: Parameters, weight_B: Floats | None = None) -> Forecasts:
+def forecasts(rows: Rows, model: VoteModel, at: Parameters, resampling: Resampling | None = None) -> Forecasts:
     """The log-likelihood (natural logarithm) of votes at some parameters, and their calibration."""
-    weight_B = rows.weight_B if weight_B is None else weight_B
+    draws, seed, cluster_B = _parts_of(resampling)
 
     def part(low: int, high: int) -> tuple[float, Floats]:
         bins = np.zeros((3, _BINS))
-        likelihood = _forecast_pass(
-            int(model), rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, weight_B, rows.x_FB, at.theta_M,
-            at.beta_F, at.shape, low, high, bins,
-        )  # fmt: skip
-        return likelihood, bins
+        votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
+        rest = (low, high, draws, seed, cluster_B, bins)
+        return _forecast_pass(int(model), *votes, at.theta_M, at.beta_F, at.shape, *rest), bins
 
     done = _in_parts(rows, part)
     return Forecasts(float(sum(one[0] for one in done)), np.sum([one[1] for one in done], axis=0))
+
+
+def log_likelihood(rows: Rows, model: VoteModel, at: Parameters) -> float:
+    """The log-likelihood of votes, natural logarithm."""
+    if model is not VoteModel.BRADLEY_TERRY:
+        return forecasts(rows, model, at).log_likelihood
+    votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
+    return float(sum(_in_parts(rows, lambda low, high: _likelihood_pass(*votes, at.theta_M, at.beta_F, low, high))))
+
+
+def outcome_tables(rows: Rows, resampling: Resampling | None = None) -> Floats:
+    """The weights of votes, summed by outcome and pair; shape (4, M, M), above the diagonal."""
+    summed_OMM = np.zeros((4, rows.models, rows.models))
+    votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B)
+    _in_parts(rows, lambda low, high: _table_pass(*votes, low, high, *_parts_of(resampling), summed_OMM))
+    return summed_OMM
+
+
+def _parts_of(resampling: Resampling | None) -> tuple[Floats, np.uint64, NDArray[np.int32]]:
+    if resampling is None:
+        return NO_DRAWS, np.uint64(0), NO_CLUSTERS
+    return resampling.draws, np.uint64(resampling.seed), resampling.cluster_B
 
 
 def _summed(
     rows: Rows, model: VoteModel, at: Parameters, weight_B: Floats, middle: bool, resampling: Resampling | None
 ) -> tuple[Floats, Floats]:
     size = _size(rows, model)
-    draws, seed, cluster_B = (
-        (resampling.draws, resampling.seed, resampling.cluster_B) if resampling else (NO_DRAWS, 0, NO_CLUSTERS)
-    )
+    draws, seed, cluster_B = _parts_of(resampling)
 
     def part(low: int, high: int) -> tuple[Floats, Floats]:
         score_Q, information_QQ = np.zeros(size), np.zeros((size, size))
-        _pass(
-            int(model), middle, rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, weight_B, rows.x_FB,
-            at.theta_M, at.beta_F, at.shape, low, high, draws, np.uint64(seed), cluster_B, score_Q, information_QQ,
-        )  # fmt: skip
+        votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, weight_B, rows.x_FB)
+        rest = (low, high, draws, seed, cluster_B, score_Q, information_QQ)
+        if model is VoteModel.BRADLEY_TERRY:
+            _pass_bradley_terry(middle, *votes, at.theta_M, at.beta_F, *rest)
+        else:
+            _pass_general(int(model), middle, *votes, at.theta_M, at.beta_F, at.shape, *rest)
         return score_Q, information_QQ
 
     done = _in_parts(rows, part)
@@ -201,7 +222,83 @@ _REORDER = {"reassoc", "contract", "arcp", "nsz"}
 
 
 @njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
-def _pass(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts share a dozen sums
+def _pass_bradley_terry(  # noqa: PLR0912, C901 - one loop over the votes
+    middle: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
+    beta_F: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, score_Q: Any, lower_QQ: Any,
+) -> None:  # fmt: skip
+    """The model with one coordinate: whole blocks of rows in vectors, whatever pairs they belong to."""
+    features, count = len(x_FB), len(theta_M)
+    resampled, clustered = len(draws) > 0, len(cluster_B) > 0
+    g, h, w = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
+    hx, x_score, squares = np.empty((features, _BLOCK)), np.zeros(features), np.zeros((features, features))
+    pair = low
+    at, end = start_P[low], start_P[high]
+    while at < end:
+        n = min(_BLOCK, end - at)
+        filling, r = pair, 0
+        while r < n:
+            stop = min(n, start_P[filling + 1] - at)
+            gap = theta_M[first_P[filling]] - theta_M[second_P[filling]]
+            g[r:stop] = gap
+            r = stop
+            filling += 1
+        for f in range(features):
+            x, beta = x_FB[f, at : at + n], beta_F[f]
+            for r in range(n):
+                g[r] += beta * x[r]
+        for r in range(n):
+            w[r] = weight_B[at + r]
+        if resampled:
+            for r in range(n):
+                w[r] *= _multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
+        for r in range(n):
+            g[r], h[r] = bradley_terry(outcome_B[at + r], g[r])
+        if middle:
+            for r in range(n):
+                h[r] = g[r] * g[r]
+        for r in range(n):
+            g[r] *= w[r]
+            h[r] *= w[r]
+        for f in range(features):
+            x, weighed, total = x_FB[f, at : at + n], hx[f], 0.0
+            for r in range(n):
+                weighed[r] = h[r] * x[r]
+                total += g[r] * x[r]
+            x_score[f] += total
+            for q in range(f + 1):
+                x, total = x_FB[q, at : at + n], 0.0
+                for r in range(n):
+                    total += weighed[r] * x[r]
+                squares[f, q] += total
+        r = 0
+        while r < n:
+            stop = min(n, start_P[pair + 1] - at)
+            i, j = first_P[pair], second_P[pair]
+            score, information = 0.0, 0.0
+            for k in range(r, stop):
+                score += g[k]
+                information += h[k]
+            score_Q[i] += score
+            score_Q[j] -= score
+            lower_QQ[i, i] += information
+            lower_QQ[j, j] += information
+            lower_QQ[max(i, j), min(i, j)] -= information
+            for f in range(features):
+                total, weighed = 0.0, hx[f]
+                for k in range(r, stop):
+                    total += weighed[k]
+                lower_QQ[count + f, i] += total
+                lower_QQ[count + f, j] -= total
+            r = stop
+            if start_P[pair + 1] <= at + n:
+                pair += 1
+        at += n
+    score_Q[count:] += x_score
+    lower_QQ[count:, count:] += squares
+
+
+@njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
+def _pass_general(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts share a dozen sums
     model: Any, middle: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any,
     theta_M: Any, beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, score_Q: Any,
     lower_QQ: Any,
@@ -212,7 +309,6 @@ def _pass(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts 
     local = np.empty((9, _BLOCK))  # scores in d, c, s; information in dd, dc, ds, cc, cs, ss
     sums, w = np.empty(9), np.empty(_BLOCK)
     x_score, x_own = np.zeros(features), np.empty((3, features))
-    rows_used = 1 if model == _BT else 9
     for pair in range(low, high):
         i, j = first_P[pair], second_P[pair]
         gap, level = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
@@ -231,30 +327,17 @@ def _pass(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts 
             for f in range(features):
                 for r in range(n):
                     g[r] += beta_F[f] * x_FB[f, at + r]
-            if model == _BT:
-                for r in range(n):
-                    g[r], h[r] = bradley_terry(outcome_B[at + r], g[r])
-            else:
-                for r in range(n):
-                    _general(model, outcome_B[at + r], g[r], level, shape, local, r)
+            for r in range(n):
+                _general(model, outcome_B[at + r], g[r], level, shape, local, r)
             if middle:
                 for r in range(n):
-                    h[r] = g[r] * g[r]
-                if rows_used > 1:
-                    for r in range(n):
-                        c, s = local[1, r], local[2, r]
-                        local[4, r], local[5, r] = g[r] * c, g[r] * s
-                        local[6, r], local[7, r], local[8, r] = c * c, c * s, s * s
-            for r in range(n):
-                g[r] *= w[r]
-                h[r] *= w[r]
-                sums[0] += g[r]
-                sums[3] += h[r]
-            if rows_used > 1:
-                for k in (1, 2, 4, 5, 6, 7, 8):
-                    for r in range(n):
-                        local[k, r] *= w[r]
-                        sums[k] += local[k, r]
+                    c, s = local[1, r], local[2, r]
+                    h[r], local[4, r], local[5, r] = g[r] * g[r], g[r] * c, g[r] * s
+                    local[6, r], local[7, r], local[8, r] = c * c, c * s, s * s
+            for k in range(9):
+                for r in range(n):
+                    local[k, r] *= w[r]
+                    sums[k] += local[k, r]
             for f in range(features):
                 a, b = 0.0, 0.0
                 for r in range(n):
@@ -262,10 +345,9 @@ def _pass(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts 
                     b += h[r] * x_FB[f, at + r]
                 x_score[f] += a
                 x_own[0, f] += b
-                if rows_used > 1:
-                    for k in (1, 2):
-                        for r in range(n):
-                            x_own[k, f] += local[3 + k, r] * x_FB[f, at + r]
+                for k in (1, 2):
+                    for r in range(n):
+                        x_own[k, f] += local[3 + k, r] * x_FB[f, at + r]
                 for q in range(f + 1):
                     b = 0.0
                     for r in range(n):
@@ -280,13 +362,12 @@ def _pass(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts 
         for f in range(features):
             lower_QQ[count + f, i] += x_own[0, f] + x_own[1, f] / 2
             lower_QQ[count + f, j] -= x_own[0, f] - x_own[1, f] / 2
-        if rows_used > 1:
-            score_Q[last] += sums[2]
-            lower_QQ[last, i] += sums[5] + sums[7] / 2
-            lower_QQ[last, j] -= sums[5] - sums[7] / 2
-            lower_QQ[last, last] += sums[8]
-            for f in range(features):
-                lower_QQ[last, count + f] += x_own[2, f]
+        score_Q[last] += sums[2]
+        lower_QQ[last, i] += sums[5] + sums[7] / 2
+        lower_QQ[last, j] -= sums[5] - sums[7] / 2
+        lower_QQ[last, last] += sums[8]
+        for f in range(features):
+            lower_QQ[last, count + f] += x_own[2, f]
     for f in range(features):
         score_Q[count + f] += x_score[f]
 
@@ -353,7 +434,7 @@ def _cluster_pass(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _forecast_pass(
     model: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
-    beta_F: Any, shape: Any, low: Any, high: Any, bins: Any,
+    beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, bins: Any,
 ) -> float:  # fmt: skip
     total = 0.0
     for pair in range(low, high):
@@ -361,6 +442,8 @@ def _forecast_pass(
         gap, level = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
         for r in range(start_P[pair], start_P[pair + 1]):
             w = weight_B[r]
+            if len(draws):
+                w *= _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
             if w == 0.0:
                 continue
             d = gap
@@ -373,3 +456,40 @@ def _forecast_pass(
             bins[1, tenth] += w * expected
             bins[2, tenth] += w * (1.0 if outcome_B[r] == 0 else (0.0 if outcome_B[r] == 1 else 0.5))
     return total
+
+
+@njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
+def _likelihood_pass(
+    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any, beta_F: Any,
+    low: Any, high: Any,
+) -> float:  # fmt: skip
+    total, d = 0.0, np.empty(_BLOCK)
+    for pair in range(low, high):
+        gap = theta_M[first_P[pair]] - theta_M[second_P[pair]]
+        at, end = start_P[pair], start_P[pair + 1]
+        while at < end:
+            n = min(_BLOCK, end - at)
+            d[:n] = gap
+            for f in range(len(x_FB)):
+                x, beta = x_FB[f, at : at + n], beta_F[f]
+                for r in range(n):
+                    d[r] += beta * x[r]
+            for r in range(n):
+                o = outcome_B[at + r]
+                y = 1.0 if o == 0 else (0.0 if o == 1 else 0.5)
+                total += weight_B[at + r] * (y * d[r] - softplus_fast(d[r]))
+            at += n
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _table_pass(
+    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, low: Any, high: Any, draws: Any, seed: Any,
+    cluster_B: Any, summed_OMM: Any,
+) -> None:  # fmt: skip
+    for pair in range(low, high):
+        for r in range(start_P[pair], start_P[pair + 1]):
+            w = weight_B[r]
+            if len(draws):
+                w *= _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
+            summed_OMM[outcome_B[r], first_P[pair], second_P[pair]] += w

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -51,12 +52,13 @@ def simultaneous_rank_bounds(
     inverse_MM = np.where(known_MM, 1 / np.where(known_MM, spread_MM, 1), 0)
     studentised_MM = (theta_M[:, None] - theta_M[None, :]) * inverse_MM
     noise_RM = np.random.default_rng(seed).standard_normal((_DRAWS, count)) @ _root(covariance_MM).T
-    above_MM = np.zeros((count, count), dtype=bool)
+    above_MM = studentised_MM > ndtri(1 - (1 - confidence) / max(count * (count - 1), 1))  # beyond any quantile below
     while True:
-        open_MM = np.where(above_MM | above_MM.T, 0.0, inverse_MM)
-        if not open_MM.any():
+        first, second = np.nonzero(np.triu(known_MM & ~(above_MM | above_MM.T), 1))
+        if not len(first):
             break
-        found_MM = studentised_MM > np.quantile(_greatest(noise_RM, open_MM), confidence)
+        greatest_R = _greatest(noise_RM, first, second, inverse_MM[first, second])
+        found_MM = studentised_MM > np.quantile(greatest_R, confidence)
         if not (found_MM & ~above_MM).any():
             break
         above_MM |= found_MM
@@ -74,14 +76,12 @@ def _root(covariance_MM: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
-def _greatest(noise_RM: Any, inverse_MM: Any) -> Any:  # noqa: ANN401 - compiled
-    """The greatest studentised difference of each draw, shape (R,)."""
+def _greatest(noise_RM: Any, first_P: Any, second_P: Any, inverse_P: Any) -> Any:  # noqa: ANN401 - compiled
+    """The greatest studentised difference of each draw over some pairs, shape (R,)."""
     greatest_R = np.zeros(len(noise_RM))
     for draw in range(len(noise_RM)):
-        z_M = noise_RM[draw]
         greatest = 0.0
-        for i in range(len(z_M)):
-            for j in range(i):
-                greatest = max(greatest, abs(z_M[i] - z_M[j]) * inverse_MM[i, j])
+        for p in range(len(first_P)):
+            greatest = max(greatest, abs(noise_RM[draw, first_P[p]] - noise_RM[draw, second_P[p]]) * inverse_P[p])
         greatest_R[draw] = greatest
     return greatest_R

@@ -11,7 +11,7 @@ Not here: files (`formats.py`), other tools' columns (`foreign.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,7 @@ REQUIRED = ("model_a", "model_b", "winner")
 OUTCOMES = [winner.value for winner in Winner]
 _SPELLINGS = {"tie (bothbad)": Winner.BOTH_BAD.value, "both bad": Winner.BOTH_BAD.value}
 _HEAVIEST = 1e9
+_SLICE = 1 << 19
 _FIRST_TIME, _LAST_TIME = -62_135_596_800, 253_402_300_800
 """Seconds since 1970 of the years 1 and 10000: what a time can be. Milliseconds fall outside."""
 
@@ -69,20 +70,30 @@ class _Coded:
         return np.array([*numbers, -1], dtype=small)[self.code_B]
 
 
-def check_votes(frame: Any, *, source: str = "the frame", skip_bad: int = 0) -> VoteFile:  # noqa: ANN401 - any frame
+Wanted = Callable[[Sequence[str]], Collection[str]]
+"""Which of some columns are wanted."""
+
+
+def check_votes(
+    frame: Any,  # noqa: ANN401 - any frame
+    *,
+    source: str = "the frame",
+    skip_bad: int = 0,
+    wanted: Wanted | None = None,
+) -> VoteFile:
     """Check votes that are in memory, as those of a file are; there may be none.
 
     Args:
         frame: a polars, pandas or Arrow frame with the columns of a vote file.
         source: what messages call it.
         skip_bad: how many malformed rows may be left out.
+        wanted: which columns are kept beside the three that make a vote; all of them if left out.
 
     Raises:
         VoteFileError: it lacks a column, has one of another type, or more malformed rows than allowed.
     """
-    columns = _canonical(source, _taken_apart(source, frame))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        a, b, winner = threads.map(_encode, (columns[name] for name in REQUIRED))
+    columns = _canonical(source, _taken_apart(source, frame, wanted))
+    a, b, winner = _encoded(columns)
     names = sorted({*a.values, *b.values})
     place = {name: number for number, name in enumerate(names)}
     first_B, second_B = (side.mapped([place[name] for name in side.values]) for side in (a, b))
@@ -102,27 +113,20 @@ def check_votes(frame: Any, *, source: str = "the frame", skip_bad: int = 0) -> 
     return VoteFile(pl.DataFrame([by_name[name] for name in columns]), skipped)
 
 
-def as_polars(frame: Any) -> pl.DataFrame:  # noqa: ANN401 - any frame
-    """A polars frame of a polars, pandas or Arrow one."""
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    return pl.DataFrame(pl.from_arrow(_arrow(frame)))
+def kept_columns(names: Sequence[str], wanted: Wanted | None) -> list[str]:
+    """The columns that are read: those of a vote, by any of their names, and those that are wanted."""
+    if wanted is None:
+        return list(names)
+    keep = {*REQUIRED, *wanted(names)}
+    return [name for name in names if name in keep]
 
 
-def _arrow(frame: Any) -> pa.Table:  # noqa: ANN401 - any frame
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect().to_arrow()
-    if type(frame).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    return pa.table(frame)
-
-
-def _taken_apart(source: str, frame: Any) -> dict[str, Any]:  # noqa: ANN401 - any frame
+def _taken_apart(source: str, frame: Any, wanted: Wanted | None) -> dict[str, Any]:  # noqa: ANN401 - any frame
     """The columns by name, those of text left in Arrow if that is where they are."""
     if isinstance(frame, pl.DataFrame):
-        return {column.name: column for column in frame.get_columns()}
+        return {name: frame[name] for name in kept_columns(frame.columns, wanted)}
     try:
-        table = _arrow(frame)
+        table = _arrow(frame, wanted)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise VoteFileError(
             f"{source}: found {type(frame).__name__}, expected a polars, pandas or Arrow frame of votes: {error}"
@@ -130,6 +134,14 @@ def _taken_apart(source: str, frame: Any) -> dict[str, Any]:  # noqa: ANN401 - a
     text = {name for name in table.column_names if name in REQUIRED and pa.types.is_large_string(table[name].type)}
     rest = pl.DataFrame(pl.from_arrow(table.drop_columns(list(text)))) if text else pl.DataFrame(pl.from_arrow(table))
     return {name: table[name] if name in text else rest[name] for name in table.column_names}
+
+
+def _arrow(frame: Any, wanted: Wanted | None) -> pa.Table:  # noqa: ANN401 - any frame
+    if type(frame).__module__.partition(".")[0] == "pandas":
+        columns = kept_columns([str(name) for name in frame.columns], wanted)
+        return pa.Table.from_pandas(frame, columns=columns, preserve_index=False)
+    table = frame.collect().to_arrow() if isinstance(frame, pl.LazyFrame) else pa.table(frame)
+    return table.select(kept_columns(table.column_names, wanted))
 
 
 def _canonical(source: str, columns: dict[str, Any]) -> dict[str, Any]:
@@ -154,14 +166,28 @@ def _canonical(source: str, columns: dict[str, Any]) -> dict[str, Any]:
     return {name: column.alias(name) if isinstance(column, pl.Series) else column for name, column in columns.items()}
 
 
-def _encode(column: Any) -> _Coded:  # noqa: ANN401 - a polars series, or Arrow
-    if isinstance(column, pl.Series):
-        if isinstance(column.dtype, pl.Enum):
-            codes = column.to_physical().cast(pl.Int32).fill_null(-1).to_numpy()
-            return _Coded(column.dtype.categories.to_list(), codes)
-        column = column.cast(pl.String).to_arrow()
-    coded = column.dictionary_encode()
-    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+def _encoded(columns: dict[str, Any]) -> list[_Coded]:
+    """The three columns of a vote as codes; text in slices, so that all threads have work to the end."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        tasks = []
+        for name in REQUIRED:
+            column = columns[name]
+            if isinstance(column, pl.Series) and isinstance(column.dtype, pl.Enum):
+                codes = column.to_physical().cast(pl.Int32).fill_null(-1).to_numpy()
+                tasks.append(_Coded(column.dtype.categories.to_list(), codes))
+                continue
+            text = column.cast(pl.String).to_arrow() if isinstance(column, pl.Series) else column
+            slices = [text.slice(start, _SLICE) for start in range(0, max(len(text), 1), _SLICE)]
+            tasks.append([threads.submit(one.dictionary_encode) for one in slices])
+        return [task if isinstance(task, _Coded) else _united([one.result() for one in task]) for task in tasks]
+
+
+def _united(slices: list[Any]) -> _Coded:
+    chunks = [chunk for one in slices for chunk in (one.chunks if isinstance(one, pa.ChunkedArray) else [one])]
+    if not chunks:
+        return _Coded([], np.zeros(0, dtype=np.int32))
+    coded = pa.chunked_array(chunks).unify_dictionaries().combine_chunks()
+    coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) else coded
     codes = coded.indices.fill_null(-1) if coded.indices.null_count else coded.indices
     return _Coded(coded.dictionary.to_pylist(), codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False))
 
