@@ -208,7 +208,7 @@ def test_an_expression_reaches_the_entries_of_maps() -> None:
     column = pl.Series(entries, dtype=pl.List(pl.Struct({"key": pl.String, "value": pl.Boolean})))
     votes = frame(3, category_tag=column.cast(pl.Map(pl.String, pl.Boolean)), turn=[1, 1, 1])
     assert found_by(votes, "mine=NOT category_tag.math AND turn = 1") == [False, True, True]
-    with pytest.raises(InputError, match="the votes have the columns .*, category_tag.math, turn"):
+    with pytest.raises(InputError, match=r"the votes have the columns .*, category_tag\.math, turn"):
         category_masks(votes, ["mine=category_tag.nowhere"])
 
 

@@ -132,7 +132,10 @@ def _lines(sample: Sample, found: Estimate, scale: _Scale, config: FitConfig) ->
     for part in found.connections.parts:
         best_M[part], worst_M[part] = rank_bounds(scale.lower_M[part], scale.upper_M[part])
         surely_best_M[part], surely_worst_M[part] = simultaneous_rank_bounds(
-            scale.rating_M[part], scale.covariance_MM[np.ix_(part, part)], confidence=config.confidence, seed=config.seed
+            scale.rating_M[part],
+            scale.covariance_MM[np.ix_(part, part)],
+            confidence=config.confidence,
+            seed=config.seed,
         )
     se_M = np.sqrt(np.diag(scale.covariance_MM))
     wins_M, losses_M = counts.wins_MM.sum(axis=1), counts.wins_MM.sum(axis=0)
@@ -171,7 +174,10 @@ def _effects(sample: Sample, found: Estimate, spread: Spread, config: FitConfig)
 
 
 def settings_of(config: FitConfig, ties: Ties) -> dict[str, Any]:
-    return config.model_dump(mode="json") | {"method": "bradley-terry" if ties is Ties.HALF else ties.value, "ties": ties.value}
+    return config.model_dump(mode="json") | {
+        "method": "bradley-terry" if ties is Ties.HALF else ties.value,
+        "ties": ties.value,
+    }
 
 
 def _report(sample: Sample, found: Estimate, held: HeldOut | None, details: Details) -> FitReport:

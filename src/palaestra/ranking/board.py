@@ -78,4 +78,3 @@ class Board(Leaderboard):
         return isinstance(other, Leaderboard) and self.to_dict() == other.to_dict()
 
     __hash__ = None  # ty: ignore[invalid-assignment]
-

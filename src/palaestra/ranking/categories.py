@@ -25,9 +25,6 @@ from palaestra.ranking.weights import deduplicated, within_daily_cap
 
 Mask = NDArray[np.bool_]
 
-STYLE_CONTROL = "_style_control"
-"""What the name of a style-controlled board ends in."""
-
 _CODES = {
     "english": "en",
     "chinese": "zh",

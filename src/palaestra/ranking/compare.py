@@ -79,7 +79,9 @@ def compare(board: Board, model_a: str, model_b: str) -> Comparison:
     z = float(ndtri(0.5 + board.settings["confidence"] / 2))
     direct, information = board.counts.between(model_a, model_b, float(expit(difference / ELO)))
     apart = abs(difference) > z * se
-    needed = (z / difference) ** 2 if difference else math.inf  # one over the variance at which zero leaves the interval
+    needed = (
+        (z / difference) ** 2 if difference else math.inf
+    )  # one over the variance at which zero leaves the interval
     return Comparison(
         model_a=model_a,
         model_b=model_b,

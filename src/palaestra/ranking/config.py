@@ -66,4 +66,3 @@ class FitConfig(Weighting):
     """Models with fewer votes are marked preliminary."""
     seed: int = Field(default=0, ge=0)
     """Seed of the folds, the simultaneous ranks and the bootstrap."""
-

@@ -70,7 +70,9 @@ def _check(names: Sequence[str], x_FB: Floats) -> None:
         squares = float(np.dot(x_B, x_B))
         if not np.isfinite(squares):
             row = int((~np.isfinite(x_B)).argmax()) + 1
-            raise InputError(f"covariate {name}: row {row} holds no finite number; leave such rows out or mend the column")
+            raise InputError(
+                f"covariate {name}: row {row} holds no finite number; leave such rows out or mend the column"
+            )
         if squares == 0:
             raise InputError(f"covariate {name} is zero in all {len(x_B)} votes, so that nothing can be said of it")
 
@@ -82,7 +84,9 @@ def _other(frame: pl.DataFrame, name: str) -> Floats:
         a, b = (_named(frame, f"organization_{side}", name) for side in "ab")
         return (a == b).fill_null(value=False).cast(pl.Float64).to_numpy()
     if name == "own_organization":
-        a, b, judge = (_named(frame, f"{of}organization{side}", name) for of, side in (("", "_a"), ("", "_b"), ("judge_", "")))
+        a, b, judge = (
+            _named(frame, f"{of}organization{side}", name) for of, side in (("", "_a"), ("", "_b"), ("judge_", ""))
+        )
         return _difference((a == judge).fill_null(value=False), (b == judge).fill_null(value=False))
     if name == "refusal":
         return _sides(frame, "is_refusal", "")

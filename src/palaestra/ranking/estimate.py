@@ -85,9 +85,7 @@ def estimate(
     return Estimate(found, connections)
 
 
-def spread(
-    sample: Sample, found: Estimate, config: FitConfig, progress: Callable[[], None] | None = None
-) -> Spread:
+def spread(sample: Sample, found: Estimate, config: FitConfig, progress: Callable[[], None] | None = None) -> Spread:
     """The covariance of an estimate, as the settings ask for it.
 
     The variance of a model outside the core, or with few votes or clusters, is at least what the model of a vote says: a
@@ -130,7 +128,9 @@ def _widened(sample: Sample, found: Estimate, covariance_QQ: Floats, least_QQ: F
 
 def _check_outcomes(counts: Counts, model: VoteModel) -> None:
     if model in {VoteModel.RAO_KUPPER, VoteModel.DAVIDSON} and not counts.drawn_MM.any():
-        raise InputError("there are no ties among these votes, so that a model of ties has nothing to say; use ties=half")
+        raise InputError(
+            "there are no ties among these votes, so that a model of ties has nothing to say; use ties=half"
+        )
     if model is VoteModel.GROUNDED and not (counts.both_bad_MM.any() and counts.ties_MM.any()):
         raise InputError(
             "the grounded model needs votes for both_bad and for tie; found "

@@ -28,6 +28,7 @@ from palaestra.stats.rows import table_rows
 
 Progress = Callable[[], None]
 
+
 def fit(
     votes: Any,  # noqa: ANN401 - a polars, pandas or Arrow frame, or where one is
     config: FitConfig | None = None,
@@ -148,16 +149,20 @@ def _with(config: FitConfig | None, settings: Mapping[str, Any]) -> FitConfig:
     return FitConfig(**((config or FitConfig()).model_dump() | dict(settings)))
 
 
-def _board(
-    sample: Sample, config: FitConfig, data: VoteData, category: str, progress: Progress | None = None
-) -> Board:
+def _board(sample: Sample, config: FitConfig, data: VoteData, category: str, progress: Progress | None = None) -> Board:
     if not sample.counts.names:
         report = FitReport(iterations=0, log_likelihood=0.0, converged=True)
         return Board(category=category, models=(), settings=settings_of(config, config.ties), data=data, fit=report)
     ties, losses, notes = _choose_ties(sample, config)
     found = _estimate(sample, ties.model, config)
     held = _held_out(sample, ties.model, found, config)
-    return assemble(sample, found, spread(sample, found, config, progress), held, Details(config, ties, losses, data, category, notes))
+    return assemble(
+        sample,
+        found,
+        spread(sample, found, config, progress),
+        held,
+        Details(config, ties, losses, data, category, notes),
+    )
 
 
 def _estimate(sample: Sample, model: VoteModel, config: FitConfig) -> Estimate:
@@ -194,7 +199,11 @@ def _choose_ties(sample: Sample, config: FitConfig) -> tuple[Ties, dict[str, flo
         return Ties.HALF, {}, ("There are too few votes to choose a model of ties by; ties count half.",)
     best = min(losses, key=lambda name: losses[name])
     listed = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-    return Ties(best), losses, (f"ties=auto: {best} foretells held-out votes best (log loss over four outcomes: {listed}).",)
+    return (
+        Ties(best),
+        losses,
+        (f"ties=auto: {best} foretells held-out votes best (log loss over four outcomes: {listed}).",),
+    )
 
 
 def _data(votes: Votes, sample: Sample) -> VoteData:

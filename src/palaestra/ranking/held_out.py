@@ -140,7 +140,9 @@ def _completion(held: Part, model: VoteModel, at: Parameters, shares_O: Floats, 
         rows, resampling = held
         drawn = replace(rows, weight_B=np.where(rows.outcome_B >= TIE, rows.weight_B, 0.0))
         decided = np.log(shares_O[:2].sum()) * held_O[:2].sum()
-        return float(decided + held_O[TIE:] @ np.log(shares_O[TIE:]) - forecasts(drawn, model, at, resampling).log_likelihood)
+        return float(
+            decided + held_O[TIE:] @ np.log(shares_O[TIE:]) - forecasts(drawn, model, at, resampling).log_likelihood
+        )
     within = np.log(shares_O[TIE:] / shares_O[TIE:].sum())
     return float(held_O[TIE] * within[0] + held_O[BOTH_BAD] * within[1])
 

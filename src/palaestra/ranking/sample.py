@@ -112,9 +112,15 @@ def _clusters(frame: pl.DataFrame, cluster: str) -> NDArray[np.int32]:
         raise InputError(f"cluster {cluster} needs the column {' or '.join(known)}; found {', '.join(frame.columns)}")
     labels = frame[found[0]]
     labels = labels if labels.dtype.is_integer() or labels.dtype == pl.Enum else labels.cast(pl.String)
-    codes = pl.DataFrame({"label": labels}).select(
-        pl.when(pl.col("label").is_null()).then(-1 - pl.int_range(pl.len())).otherwise(pl.col("label").hash().cast(pl.Int64) & 0x7FFF_FFFF_FFFF_FFFF)
-    ).to_series()
+    codes = (
+        pl.DataFrame({"label": labels})
+        .select(
+            pl.when(pl.col("label").is_null())
+            .then(-1 - pl.int_range(pl.len()))
+            .otherwise(pl.col("label").hash().cast(pl.Int64) & 0x7FFF_FFFF_FFFF_FFFF)
+        )
+        .to_series()
+    )
     if codes.n_unique() < 2:  # noqa: PLR2004 - the sandwich needs more than one
         raise InputError(f"cluster {cluster}: all votes have one {found[0]}, expected at least two")
     return codes.rank("dense").cast(pl.Int32).to_numpy() - 1

@@ -138,7 +138,9 @@ def _unpacked(frame: pl.DataFrame) -> pl.DataFrame:
     if packed.dtype == pl.String:
         packed = packed.str.json_decode(infer_schema_length=None)
     if not isinstance(packed.dtype, pl.Struct):
-        raise InputError(f"conv_metadata: found values of type {packed.dtype}, expected a struct of counts, or its JSON")
+        raise InputError(
+            f"conv_metadata: found values of type {packed.dtype}, expected a struct of counts, or its JSON"
+        )
     fields = [field.name for field in packed.dtype.fields if field.name not in frame.columns]
     return frame.with_columns(packed.struct.field(name).alias(name) for name in fields)
 
@@ -179,7 +181,9 @@ def _summed(counts: pl.Series) -> pl.Series:
     """Counts that come in parts (h1 to h6, ordered and unordered) as one number."""
     if counts.dtype == pl.String:
         numbers = counts.cast(pl.Float64, strict=False)
-        counts = numbers if numbers.null_count() == counts.null_count() else counts.str.json_decode(infer_schema_length=None)
+        counts = (
+            numbers if numbers.null_count() == counts.null_count() else counts.str.json_decode(infer_schema_length=None)
+        )
     if isinstance(counts.dtype, pl.List):  # a map: key and value
         total = counts.list.eval(pl.element().struct.field("value")).list.sum()
         return total.set(counts.is_null(), None) if counts.null_count() else total
@@ -192,7 +196,9 @@ def _summed(counts: pl.Series) -> pl.Series:
 
 def _in_messages(frame: pl.DataFrame, conversation: str, role: str, name: str) -> pl.Series:
     """What the messages of one role hold of a feature, vote by vote."""
-    return count_in_messages(frame[conversation], role, _PATTERNS[name], fenced=name == "length", tokens=name == "length")
+    return count_in_messages(
+        frame[conversation], role, _PATTERNS[name], fenced=name == "length", tokens=name == "length"
+    )
 
 
 def count_in_messages(
@@ -246,5 +252,7 @@ def _message_fields(talk: pl.Series) -> list[pl.Field]:
     message = getattr(talk.dtype, "inner", None)
     names = [field.name for field in message.fields] if isinstance(message, pl.Struct) else []
     if "role" not in names or "content" not in names:
-        raise InputError(f"{talk.name}: found values of type {talk.dtype}, expected a list of messages with role, content")
+        raise InputError(
+            f"{talk.name}: found values of type {talk.dtype}, expected a list of messages with role, content"
+        )
     return message.fields  # ty: ignore[unresolved-attribute] - it is a struct, as was just seen

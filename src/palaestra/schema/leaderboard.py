@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from palaestra.schema.record import JsonObject, Record, Struct
 
@@ -120,7 +120,7 @@ class Leaderboard(Record):
     warnings: tuple[str, ...] = ()
     usable: Level | None = None
     """Where a usable answer begins; only the grounded model knows."""
-    covariance: Annotated[tuple[tuple[float, ...], ...], PlainValidator(_rows)] = ()
+    covariance: Annotated[tuple[tuple[float, ...], ...], PlainValidator(_rows), PlainSerializer(list, list)] = ()
     """Covariance of the ratings in Elo squared, in the order of `models`."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -88,7 +88,9 @@ def maximise(
         if not np.isfinite(step_Q).all():
             raise np.linalg.LinAlgError("a step that is no number")
         size = np.abs(step_Q).max()
-        if size < last_step or (size < _NEAR and size**3 < last_step * last**2):  # the next step would be about size³ / last²
+        if size < last_step or (
+            size < _NEAR and size**3 < last_step * last**2
+        ):  # the next step would be about size³ / last²
             return Maximum(problem, _centred(problem, at.moved(step_Q, problem.model)), information_QQ, iteration, True)
         slope = score_Q @ step_Q
         for _ in range(_MOST_HALVINGS):

@@ -1,10 +1,9 @@
-"""Sums over all votes at one set of parameters, compiled: score and information, the sandwich's middle, likelihood.
+"""Sums over all votes at one set of parameters: score and information, the sandwich's middle, likelihood.
 
-Rows of one pair lie together (`rows.py`), so what they share is read once, their sums stay in registers, and the matrix
-is touched once a pair. Parameters are laid out as strengths (M), coefficients (F), shape (0 or 1). Work is cut into a
-number of parts that depends on the data alone and summed in their order: the same bytes on any number of cores.
+Parameters are laid out as strengths (M), coefficients (F), shape (0 or 1). Work is cut into a number of parts that depends
+on the data alone and summed in their order: the same bytes on any number of cores.
 
-Not here: steps towards a maximum (`newton.py`), what the numbers mean.
+Not here: the loops (`kernels.py`), steps towards a maximum (`newton.py`), what the numbers mean.
 """
 
 from __future__ import annotations
@@ -14,32 +13,29 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from palaestra.stats.likelihoods import (
-    VoteModel,
-    bradley_terry,
-    davidson,
-    grounded,
-    log_probability,
-    rao_kupper,
-    softplus_fast,
-    win_probability,
+from palaestra.stats.kernels import (
+    BINS,
+    cluster_pass,
+    forecast_pass,
+    likelihood_pass,
+    pass_bradley_terry,
+    pass_general,
+    slope_pass,
+    table_pass,
 )
+from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.rows import Rows
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 
-_BT, _RK, _DAVIDSON, _GROUNDED = (int(model) for model in VoteModel)
-_BLOCK = 256
 _ROWS_OF_A_PART = 65_536
 _MOST_PARTS = 8
-_BINS = 10
 
 NO_DRAWS = np.zeros(0)
 NO_CLUSTERS = np.zeros(0, dtype=np.int32)
@@ -101,7 +97,7 @@ def clustered_middle(rows: Rows, model: VoteModel, at: Parameters, cluster_B: ND
     pair_B = np.repeat(np.arange(len(rows.first_P), dtype=np.int32), np.diff(rows.start_P))
     size = _size(rows, model)
     middle_QQ = np.zeros((size, size))
-    _cluster_pass(
+    cluster_pass(
         int(model), rows.first_P, rows.second_P, pair_B, rows.outcome_B, rows.weight_B, rows.x_FB, at.theta_M,
         at.beta_F, at.shape, order_B, start_C, middle_QQ,
     )  # fmt: skip
@@ -124,13 +120,23 @@ def forecasts(rows: Rows, model: VoteModel, at: Parameters, resampling: Resampli
     draws, seed, cluster_B = _parts_of(resampling)
 
     def part(low: int, high: int) -> tuple[float, Floats]:
-        bins = np.zeros((3, _BINS))
+        bins = np.zeros((3, BINS))
         votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
         rest = (low, high, draws, seed, cluster_B, bins)
-        return _forecast_pass(int(model), *votes, at.theta_M, at.beta_F, at.shape, *rest), bins
+        return forecast_pass(int(model), *votes, at.theta_M, at.beta_F, at.shape, *rest), bins
 
     done = _in_parts(rows, part)
     return Forecasts(float(sum(one[0] for one in done)), np.sum([one[1] for one in done], axis=0))
+
+
+def slopes(rows: Rows, model: VoteModel, at: Parameters, direction_Q: Floats) -> Floats:
+    """The score of each row along a direction in the parameters, times its weight; shape (B,)."""
+    slope_B = np.empty(len(rows.outcome_B))
+    votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
+    last = direction_Q[-1] if model.shapes else 0.0
+    here = (at.theta_M, at.beta_F, at.shape, direction_Q, last)
+    _in_parts(rows, lambda low, high: slope_pass(int(model), *votes, *here, low, high, slope_B))
+    return slope_B
 
 
 def log_likelihood(rows: Rows, model: VoteModel, at: Parameters) -> float:
@@ -138,14 +144,14 @@ def log_likelihood(rows: Rows, model: VoteModel, at: Parameters) -> float:
     if model is not VoteModel.BRADLEY_TERRY:
         return forecasts(rows, model, at).log_likelihood
     votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
-    return float(sum(_in_parts(rows, lambda low, high: _likelihood_pass(*votes, at.theta_M, at.beta_F, low, high))))
+    return float(sum(_in_parts(rows, lambda low, high: likelihood_pass(*votes, at.theta_M, at.beta_F, low, high))))
 
 
 def outcome_tables(rows: Rows, resampling: Resampling | None = None) -> Floats:
     """The weights of votes, summed by outcome and pair; shape (4, M, M), above the diagonal."""
     summed_OMM = np.zeros((4, rows.models, rows.models))
     votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B)
-    _in_parts(rows, lambda low, high: _table_pass(*votes, low, high, *_parts_of(resampling), summed_OMM))
+    _in_parts(rows, lambda low, high: table_pass(*votes, low, high, *_parts_of(resampling), summed_OMM))
     return summed_OMM
 
 
@@ -166,9 +172,9 @@ def _summed(
         votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, weight_B, rows.x_FB)
         rest = (low, high, draws, seed, cluster_B, score_Q, information_QQ)
         if model is VoteModel.BRADLEY_TERRY:
-            _pass_bradley_terry(middle, *votes, at.theta_M, at.beta_F, *rest)
+            pass_bradley_terry(middle, *votes, at.theta_M, at.beta_F, *rest)
         else:
-            _pass_general(int(model), middle, *votes, at.theta_M, at.beta_F, at.shape, *rest)
+            pass_general(int(model), middle, *votes, at.theta_M, at.beta_F, at.shape, *rest)
         return score_Q, information_QQ
 
     done = _in_parts(rows, part)
@@ -207,289 +213,3 @@ def in_rounds(rows: Rows, work: Callable[[int], T], rounds: int) -> list[T]:
 def _threads(_process: int) -> ThreadPoolExecutor:
     """One pool for each process: threads do not survive a fork."""
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="palaestra-stats")
-
-
-@njit(inline="always")
-def _multiplier(draws: Any, seed: Any, number: Any) -> float:  # noqa: ANN401 - compiled
-    """A hash of seed and number (splitmix64), looked up."""
-    z = seed + np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return draws[(z ^ (z >> np.uint64(31))) & np.uint64(len(draws) - 1)]
-
-
-_REORDER = {"reassoc", "contract", "arcp", "nsz"}
-
-
-@njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
-def _pass_bradley_terry(  # noqa: PLR0912, C901 - one loop over the votes
-    middle: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
-    beta_F: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, score_Q: Any, lower_QQ: Any,
-) -> None:  # fmt: skip
-    """The model with one coordinate: whole blocks of rows in vectors, whatever pairs they belong to."""
-    features, count = len(x_FB), len(theta_M)
-    resampled, clustered = len(draws) > 0, len(cluster_B) > 0
-    g, h, w = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
-    hx, x_score, squares = np.empty((features, _BLOCK)), np.zeros(features), np.zeros((features, features))
-    pair = low
-    at, end = start_P[low], start_P[high]
-    while at < end:
-        n = min(_BLOCK, end - at)
-        filling, r = pair, 0
-        while r < n:
-            stop = min(n, start_P[filling + 1] - at)
-            gap = theta_M[first_P[filling]] - theta_M[second_P[filling]]
-            g[r:stop] = gap
-            r = stop
-            filling += 1
-        for f in range(features):
-            x, beta = x_FB[f, at : at + n], beta_F[f]
-            for r in range(n):
-                g[r] += beta * x[r]
-        for r in range(n):
-            w[r] = weight_B[at + r]
-        if resampled:
-            for r in range(n):
-                w[r] *= _multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
-        for r in range(n):
-            g[r], h[r] = bradley_terry(outcome_B[at + r], g[r])
-        if middle:
-            for r in range(n):
-                h[r] = g[r] * g[r]
-        for r in range(n):
-            g[r] *= w[r]
-            h[r] *= w[r]
-        for f in range(features):
-            x, weighed, total = x_FB[f, at : at + n], hx[f], 0.0
-            for r in range(n):
-                weighed[r] = h[r] * x[r]
-                total += g[r] * x[r]
-            x_score[f] += total
-            for q in range(f + 1):
-                x, total = x_FB[q, at : at + n], 0.0
-                for r in range(n):
-                    total += weighed[r] * x[r]
-                squares[f, q] += total
-        r = 0
-        while r < n:
-            stop = min(n, start_P[pair + 1] - at)
-            i, j = first_P[pair], second_P[pair]
-            score, information = 0.0, 0.0
-            for k in range(r, stop):
-                score += g[k]
-                information += h[k]
-            score_Q[i] += score
-            score_Q[j] -= score
-            lower_QQ[i, i] += information
-            lower_QQ[j, j] += information
-            lower_QQ[max(i, j), min(i, j)] -= information
-            for f in range(features):
-                total, weighed = 0.0, hx[f]
-                for k in range(r, stop):
-                    total += weighed[k]
-                lower_QQ[count + f, i] += total
-                lower_QQ[count + f, j] -= total
-            r = stop
-            if start_P[pair + 1] <= at + n:
-                pair += 1
-        at += n
-    score_Q[count:] += x_score
-    lower_QQ[count:, count:] += squares
-
-
-@njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
-def _pass_general(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts share a dozen sums
-    model: Any, middle: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any,
-    theta_M: Any, beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, score_Q: Any,
-    lower_QQ: Any,
-) -> None:  # fmt: skip
-    features, count = len(x_FB), len(theta_M)
-    last = count + features
-    resampled, clustered = len(draws) > 0, len(cluster_B) > 0
-    local = np.empty((9, _BLOCK))  # scores in d, c, s; information in dd, dc, ds, cc, cs, ss
-    sums, w = np.empty(9), np.empty(_BLOCK)
-    x_score, x_own = np.zeros(features), np.empty((3, features))
-    for pair in range(low, high):
-        i, j = first_P[pair], second_P[pair]
-        gap, level = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
-        sums[:] = 0.0
-        x_own[:] = 0.0
-        at, end = start_P[pair], start_P[pair + 1]
-        while at < end:
-            n = min(_BLOCK, end - at)
-            g, h = local[0], local[3]
-            for r in range(n):
-                w[r] = weight_B[at + r]
-                g[r] = gap
-            if resampled:
-                for r in range(n):
-                    w[r] *= _multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
-            for f in range(features):
-                for r in range(n):
-                    g[r] += beta_F[f] * x_FB[f, at + r]
-            for r in range(n):
-                _general(model, outcome_B[at + r], g[r], level, shape, local, r)
-            if middle:
-                for r in range(n):
-                    c, s = local[1, r], local[2, r]
-                    h[r], local[4, r], local[5, r] = g[r] * g[r], g[r] * c, g[r] * s
-                    local[6, r], local[7, r], local[8, r] = c * c, c * s, s * s
-            for k in range(9):
-                for r in range(n):
-                    local[k, r] *= w[r]
-                    sums[k] += local[k, r]
-            for f in range(features):
-                a, b = 0.0, 0.0
-                for r in range(n):
-                    a += g[r] * x_FB[f, at + r]
-                    b += h[r] * x_FB[f, at + r]
-                x_score[f] += a
-                x_own[0, f] += b
-                for k in (1, 2):
-                    for r in range(n):
-                        x_own[k, f] += local[3 + k, r] * x_FB[f, at + r]
-                for q in range(f + 1):
-                    b = 0.0
-                    for r in range(n):
-                        b += h[r] * x_FB[f, at + r] * x_FB[q, at + r]
-                    lower_QQ[count + f, count + q] += b
-            at += n
-        score_Q[i] += sums[0] + sums[1] / 2
-        score_Q[j] -= sums[0] - sums[1] / 2
-        lower_QQ[i, i] += sums[3] + sums[4] + sums[6] / 4
-        lower_QQ[j, j] += sums[3] - sums[4] + sums[6] / 4
-        lower_QQ[max(i, j), min(i, j)] += sums[6] / 4 - sums[3]
-        for f in range(features):
-            lower_QQ[count + f, i] += x_own[0, f] + x_own[1, f] / 2
-            lower_QQ[count + f, j] -= x_own[0, f] - x_own[1, f] / 2
-        score_Q[last] += sums[2]
-        lower_QQ[last, i] += sums[5] + sums[7] / 2
-        lower_QQ[last, j] -= sums[5] - sums[7] / 2
-        lower_QQ[last, last] += sums[8]
-        for f in range(features):
-            lower_QQ[last, count + f] += x_own[2, f]
-    for f in range(features):
-        score_Q[count + f] += x_score[f]
-
-
-@njit(inline="always")
-def _general(model: Any, outcome: Any, d: Any, c: Any, s: Any, local: Any, r: Any) -> None:  # noqa: ANN401 - compiled
-    """Derivatives of one vote under a model with a shape, into column r of the block."""
-    if model == _GROUNDED:
-        for k, value in enumerate(grounded(outcome, d, c, s)):
-            local[k, r] = value
-        return
-    one = rao_kupper(outcome, d, s) if model == _RK else davidson(outcome, d, s)
-    local[0, r], local[2, r] = one[0], one[1]
-    local[3, r], local[5, r], local[8, r] = one[2], one[3], one[4]
-    local[1, r] = local[4, r] = local[6, r] = local[7, r] = 0.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _cluster_pass(
-    model: Any, first_P: Any, second_P: Any, pair_B: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
-    beta_F: Any, shape: Any, order_B: Any, start_C: Any, middle_QQ: Any,
-) -> None:  # fmt: skip
-    features, count = len(x_FB), len(theta_M)
-    last, size = count + features, len(middle_QQ)
-    score_Q, touched_Q, mark_Q = np.zeros(size), np.empty(size, np.int64), np.zeros(size, np.bool_)
-    local = np.empty((9, 1))
-    for cluster in range(len(start_C) - 1):
-        touched = 0
-        for position in range(start_C[cluster], start_C[cluster + 1]):
-            r = order_B[position]
-            i, j = first_P[pair_B[r]], second_P[pair_B[r]]
-            d = theta_M[i] - theta_M[j]
-            for f in range(features):
-                d += beta_F[f] * x_FB[f, r]
-            if model == _BT:
-                local[0, 0], local[3, 0] = bradley_terry(outcome_B[r], d)
-                local[1, 0] = local[2, 0] = 0.0
-            else:
-                _general(model, outcome_B[r], d, (theta_M[i] + theta_M[j]) / 2, shape, local, 0)
-            w = weight_B[r]
-            g, c = w * local[0, 0], w * local[1, 0] / 2
-            score_Q[i] += g + c
-            score_Q[j] -= g - c
-            for f in range(features):
-                score_Q[count + f] += g * x_FB[f, r]
-            if model != _BT:
-                score_Q[last] += w * local[2, 0]
-            for q in (i, j):
-                if not mark_Q[q]:
-                    mark_Q[q] = True
-                    touched_Q[touched] = q
-                    touched += 1
-        for q in range(count, size):
-            touched_Q[touched] = q
-            touched += 1
-        for one in range(touched):
-            for other in range(touched):
-                middle_QQ[touched_Q[one], touched_Q[other]] += score_Q[touched_Q[one]] * score_Q[touched_Q[other]]
-        for one in range(touched):
-            score_Q[touched_Q[one]] = 0.0
-            mark_Q[touched_Q[one]] = False
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _forecast_pass(
-    model: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
-    beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, bins: Any,
-) -> float:  # fmt: skip
-    total = 0.0
-    for pair in range(low, high):
-        i, j = first_P[pair], second_P[pair]
-        gap, level = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
-        for r in range(start_P[pair], start_P[pair + 1]):
-            w = weight_B[r]
-            if len(draws):
-                w *= _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
-            if w == 0.0:
-                continue
-            d = gap
-            for f in range(len(x_FB)):
-                d += beta_F[f] * x_FB[f, r]
-            total += w * log_probability(model, outcome_B[r], d, level, shape)
-            expected = win_probability(model, d, level, shape)
-            tenth = min(int(expected * _BINS), _BINS - 1)
-            bins[0, tenth] += w
-            bins[1, tenth] += w * expected
-            bins[2, tenth] += w * (1.0 if outcome_B[r] == 0 else (0.0 if outcome_B[r] == 1 else 0.5))
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
-def _likelihood_pass(
-    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any, beta_F: Any,
-    low: Any, high: Any,
-) -> float:  # fmt: skip
-    total, d = 0.0, np.empty(_BLOCK)
-    for pair in range(low, high):
-        gap = theta_M[first_P[pair]] - theta_M[second_P[pair]]
-        at, end = start_P[pair], start_P[pair + 1]
-        while at < end:
-            n = min(_BLOCK, end - at)
-            d[:n] = gap
-            for f in range(len(x_FB)):
-                x, beta = x_FB[f, at : at + n], beta_F[f]
-                for r in range(n):
-                    d[r] += beta * x[r]
-            for r in range(n):
-                o = outcome_B[at + r]
-                y = 1.0 if o == 0 else (0.0 if o == 1 else 0.5)
-                total += weight_B[at + r] * (y * d[r] - softplus_fast(d[r]))
-            at += n
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _table_pass(
-    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, low: Any, high: Any, draws: Any, seed: Any,
-    cluster_B: Any, summed_OMM: Any,
-) -> None:  # fmt: skip
-    for pair in range(low, high):
-        for r in range(start_P[pair], start_P[pair + 1]):
-            w = weight_B[r]
-            if len(draws):
-                w *= _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
-            summed_OMM[outcome_B[r], first_P[pair], second_P[pair]] += w

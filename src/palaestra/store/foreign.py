@@ -32,7 +32,9 @@ _VERDICTS = {
 }
 
 
-def in_our_columns(frame: pl.DataFrame, *, source: str, baseline: str | None) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
+def in_our_columns(
+    frame: pl.DataFrame, *, source: str, baseline: str | None
+) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
     """The frame with our columns, the name of its format, and what was left out, in words.
 
     Args:
@@ -46,7 +48,9 @@ def in_our_columns(frame: pl.DataFrame, *, source: str, baseline: str | None) ->
     columns = set(frame.columns)
     if {"model_a", "model_b", "winner"} <= columns:
         return frame, "palaestra", ()
-    readers: list[tuple[str, set[str], Callable[[pl.DataFrame, str, str | None], tuple[pl.DataFrame, tuple[str, ...]]]]] = [
+    readers: list[
+        tuple[str, set[str], Callable[[pl.DataFrame, str, str | None], tuple[pl.DataFrame, tuple[str, ...]]]]
+    ] = [
         ("evalica", {"left", "right", "winner"}, _evalica),
         ("lmarena-55k", {"model_a", "model_b", "winner_model_a", "winner_model_b", "winner_tie"}, _one_hot),
         ("alpaca-eval", {"generator_1", "generator_2", "preference"}, _alpaca_eval),
@@ -71,7 +75,9 @@ def _evalica(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.DataFr
 def _one_hot(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
     names = {"winner_model_a": "model_a", "winner_model_b": "model_b", "winner_tie": "tie"}
     hot = frame.select(pl.col(*names).cast(pl.Int64, strict=False).fill_null(0))
-    _refuse(source, "winner_model_a", hot["winner_model_a"], hot.sum_horizontal() != 1, "a 1 in one of " + ", ".join(names))
+    _refuse(
+        source, "winner_model_a", hot["winner_model_a"], hot.sum_horizontal() != 1, "a 1 in one of " + ", ".join(names)
+    )
     winner = pl.coalesce(pl.when(pl.col(name) == 1).then(pl.lit(outcome)) for name, outcome in names.items())
     return frame.drop(*names).with_columns(hot.select(winner=winner)["winner"]), ()
 
@@ -79,11 +85,18 @@ def _one_hot(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.DataFr
 def _alpaca_eval(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
     preferred = frame["preference"].cast(pl.Float64, strict=False)
     _refuse(source, "preference", frame["preference"], ~preferred.is_between(1, 2), "a number from 1 to 2")
-    renames = {"generator_1": "model_a", "generator_2": "model_b", "annotator": "voter", "instruction_id": "question_id"}
+    renames = {
+        "generator_1": "model_a",
+        "generator_2": "model_b",
+        "annotator": "voter",
+        "instruction_id": "question_id",
+    }
     renames = {old: new for old, new in renames.items() if old in frame.columns and new not in frame.columns}
     frame = frame.rename(renames).with_columns(preference=preferred)
     p = pl.col("preference")
-    outcome = pl.when(p == 1).then(pl.lit("model_a")).when(p == 2).then(pl.lit("model_b")).when(p == 1.5).then(pl.lit("tie"))  # noqa: PLR2004
+    outcome = (
+        pl.when(p == 1).then(pl.lit("model_a")).when(p == 2).then(pl.lit("model_b")).when(p == 1.5).then(pl.lit("tie"))
+    )  # noqa: PLR2004
     frame = frame.with_columns(winner=outcome, weight=pl.lit(1.0))
     between = frame.filter(pl.col("winner").is_null())
     if between.is_empty():
@@ -96,7 +109,9 @@ def _alpaca_eval(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.Da
 def _arena_hard(frame: pl.DataFrame, source: str, baseline: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
     games = frame["games"]
     if not isinstance(games.dtype, pl.List) or not isinstance(games.dtype.inner, pl.Struct):
-        raise VoteFileError(f"{source}: column games: found values of type {games.dtype}, expected lists of games with a score")
+        raise VoteFileError(
+            f"{source}: column games: found values of type {games.dtype}, expected lists of games with a score"
+        )
     _refuse(source, "games", games.list.len(), games.list.len() != 2, "two games")  # noqa: PLR2004 - both orders
     scores = [games.list.get(game).struct.field("score").alias(f"game{game + 1}") for game in range(2)]
     return _verdicts(frame.drop("games").with_columns(*scores), source, baseline)
@@ -105,7 +120,9 @@ def _arena_hard(frame: pl.DataFrame, source: str, baseline: str | None) -> tuple
 def _verdicts(frame: pl.DataFrame, source: str, baseline: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
     if "baseline" not in frame.columns:
         if baseline is None:
-            raise VoteFileError(f"{source}: these verdicts do not name their baseline; give it, e.g. --baseline gpt-4-0314")
+            raise VoteFileError(
+                f"{source}: these verdicts do not name their baseline; give it, e.g. --baseline gpt-4-0314"
+            )
         frame = frame.with_columns(baseline=pl.lit(baseline))
     both = frame.select(pl.col("game1", "game2").cast(pl.String).str.to_uppercase().str.strip_chars("[] "))
     for game in ("game1", "game2"):
@@ -119,7 +136,9 @@ def _verdicts(frame: pl.DataFrame, source: str, baseline: str | None) -> tuple[p
     parts = []
     for game, (a, b) in {1: ("baseline", "model"), 2: ("model", "baseline")}.items():
         label = both[f"game{game}"]
-        winner = label.replace_strict({key: {"a": "model_a", "b": "model_b"}.get(side, side) for key, (side, _) in _VERDICTS.items()})
+        winner = label.replace_strict(
+            {key: {"a": "model_a", "b": "model_b"}.get(side, side) for key, (side, _) in _VERDICTS.items()}
+        )
         strength = label.replace_strict({key: strength for key, (_, strength) in _VERDICTS.items()})
         sides = (rest[a].alias("model_a"), rest[b].alias("model_b"), winner.alias("winner"), strength.alias("strength"))
         parts.append(rest.drop("model", "baseline").with_columns(*sides, pl.lit(game).alias("game")))
@@ -134,4 +153,6 @@ def _refuse(source: str, column: str, values: pl.Series, wrong: pl.Series, expec
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         more = f" ({wrong.sum()} rows are malformed)" if wrong.sum() > 1 else ""
-        raise VoteFileError(f"{source}: row {row + 1}, column {column}: found {values[row]!r}, expected {expected}{more}")
+        raise VoteFileError(
+            f"{source}: row {row + 1}, column {column}: found {values[row]!r}, expected {expected}{more}"
+        )

@@ -64,7 +64,11 @@ def write_votes(frame: pl.DataFrame, path: str | Path) -> None:
         InputError: the suffix is another one, or the path cannot be written.
     """
     path = Path(path)
-    writers = {".parquet": pl.DataFrame.write_parquet, ".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson}
+    writers = {
+        ".parquet": pl.DataFrame.write_parquet,
+        ".csv": pl.DataFrame.write_csv,
+        ".jsonl": pl.DataFrame.write_ndjson,
+    }
     if path.suffix not in writers:
         raise InputError(f"found {path.name!r}, expected {', '.join(writers)}")
     unfinished = path.with_name(f".{path.name}.unfinished")
