@@ -130,7 +130,7 @@ def test_more_malformed_rows_than_allowed(tmp_path: Path) -> None:
         ("v.json", "[1, 2]", "expected a list of objects"),
         ("v.json", "[{", "expected JSON"),
         ("v.json", "[]", "holds no votes"),
-        ("v.json", '[{"model_a": "\\ud800", "model_b": "B", "winner": "tie"}]', "cannot read"),
+        ("v.json", '[{"model_a": "\\ud800", "model_b": "B", "winner": "tie"}]', "found no name"),
         ("v.json", "[" * 100_000, "nested too deeply"),
         ("v.csv", "model_a,model_b,winner,winner\nA,B,tie,model_a\n", "more than one column winner"),
         (

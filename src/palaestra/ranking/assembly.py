@@ -38,12 +38,29 @@ class Details:
     notes: tuple[str, ...] = ()
 
 
-def assemble(sample: Sample, found: Estimate, spread: Spread, held: HeldOut | None, details: Details) -> Board:
-    """The board of an estimate."""
+def assemble(
+    sample: Sample,
+    found: Estimate,
+    spread: Spread,
+    held: HeldOut | None,
+    details: Details,
+    *,
+    before: Board | None = None,
+) -> Board:
+    """The board of an estimate.
+
+    Args:
+        sample: the votes.
+        found: the estimate.
+        spread: its uncertainty.
+        held: how it foretells votes that it has not seen.
+        details: what the board says of itself.
+        before: a board of nearly the same votes, from which simultaneous ranks and held-out figures are taken.
+    """
     config, counts = details.config, sample.counts
     scale = _Scale.of(found, spread, config)
     scale = scale.shifted(_shift(counts.names, found, scale.rating_M, config.anchor))
-    lines = _lines(sample, found, scale, config)
+    lines = _lines(sample, found, scale, config, before)
     order = sorted(range(len(lines)), key=lambda index: (-lines[index].rating, lines[index].model))
     return Board(
         category=details.category,
@@ -52,7 +69,7 @@ def assemble(sample: Sample, found: Estimate, spread: Spread, held: HeldOut | No
         components=tuple(tuple(counts.names[index] for index in part) for part in found.connections.parts),
         settings=settings_of(config, details.ties),
         data=details.data,
-        fit=_report(sample, found, held, details),
+        fit=_report(sample, found, held, details, before),
         warnings=(*details.notes, *sample.notes, *_warnings(sample, found)),
         usable=scale.usable,
         covariance=tuple(map(tuple, scale.covariance_MM[np.ix_(order, order)].tolist())),
@@ -126,16 +143,23 @@ def _shift(names: tuple[str, ...], found: Estimate, rating_M: Floats, anchor: st
     return shift_M
 
 
-def _lines(sample: Sample, found: Estimate, scale: _Scale, config: FitConfig) -> list[ModelRating]:
+def _lines(
+    sample: Sample, found: Estimate, scale: _Scale, config: FitConfig, before: Board | None
+) -> list[ModelRating]:
     counts = sample.counts
     best_M, worst_M, surely_best_M, surely_worst_M = np.ones((4, len(counts.names)), dtype=np.int64)
+    sure = {line.model: (line.rank_simultaneous_lower, line.rank_simultaneous_upper) for line in before.models} if before else {}
     for part in found.connections.parts:
         best_M[part], worst_M[part] = rank_bounds(scale.lower_M[part], scale.upper_M[part])
-        surely_best_M[part], surely_worst_M[part] = simultaneous_rank_bounds(
-            scale.rating_M[part],
-            scale.covariance_MM[np.ix_(part, part)],
-            confidence=config.confidence,
-            seed=config.seed,
+        surely_best_M[part], surely_worst_M[part] = (
+            np.array([sure[counts.names[m]] for m in part]).T
+            if before
+            else simultaneous_rank_bounds(
+                scale.rating_M[part],
+                scale.covariance_MM[np.ix_(part, part)],
+                confidence=config.confidence,
+                seed=config.seed,
+            )
         )
     se_M = np.sqrt(np.diag(scale.covariance_MM))
     wins_M, losses_M = counts.wins_MM.sum(axis=1), counts.wins_MM.sum(axis=0)
@@ -180,7 +204,9 @@ def settings_of(config: FitConfig, ties: Ties) -> dict[str, Any]:
     }
 
 
-def _report(sample: Sample, found: Estimate, held: HeldOut | None, details: Details) -> FitReport:
+def _report(
+    sample: Sample, found: Estimate, held: HeldOut | None, details: Details, before: Board | None
+) -> FitReport:
     maximum = found.maximum
     report = FitReport(
         iterations=maximum.iterations,
@@ -190,7 +216,8 @@ def _report(sample: Sample, found: Estimate, held: HeldOut | None, details: Deta
         converged=maximum.converged,
     )
     if held is None:
-        return report
+        kept = ("held_out_log_loss", "constant_log_loss", "calibration", "calibration_error")
+        return report.model_copy(update={name: getattr(before.fit, name) for name in kept}) if before else report
     weight, expected, happened = held.bins
     there = weight > 0
     bins = tuple(

@@ -10,13 +10,14 @@ import html
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from palaestra.errors import InputError, MissingPartError
 from palaestra.ranking.palette import INK, LINE, SOFT
+from palaestra.schema import Leaderboard, ModelRating
 
 _FONT = "Helvetica Neue, Arial, Liberation Sans, sans-serif"
 _AXIS = {
@@ -36,8 +37,21 @@ _LOOK = {
     "background": "white",
     "view": {"stroke": None},
     "axis": _AXIS,
-    "legend": {"labelColor": INK, "titleColor": SOFT, "labelFontSize": 12, "titleFontWeight": "normal", "labelLimit": 260},
-    "title": {"color": INK, "subtitleColor": SOFT, "anchor": "start", "fontSize": 16, "subtitleFontSize": 12, "offset": 12},
+    "legend": {
+        "labelColor": INK,
+        "titleColor": SOFT,
+        "labelFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelLimit": 260,
+    },
+    "title": {
+        "color": INK,
+        "subtitleColor": SOFT,
+        "anchor": "start",
+        "fontSize": 16,
+        "subtitleFontSize": 12,
+        "offset": 12,
+    },
 }
 _NOISE = re.compile(r' (?:aria-[a-z]+|role|class|font-family|pointer-events|xmlns:xlink|version|opacity)="(?!0)[^"]*"')
 
@@ -56,6 +70,42 @@ def altair() -> Any:  # noqa: ANN401 - a module
     return found
 
 
+NAME = 170
+"""Pixels for a model's name; longer ones end in an ellipsis."""
+
+
+def best(board: Leaderboard, top: int) -> tuple[ModelRating, ...]:
+    """The models that a picture has place for.
+
+    Raises:
+        InputError: the board has no models.
+    """
+    if not board.models:
+        raise InputError("found a board without models, expected votes to draw")
+    return board.models[:top]
+
+
+def spelled(lines: tuple[ModelRating, ...]) -> tuple[str, ...]:
+    """The names of these models."""
+    return tuple(line.model for line in lines)
+
+
+def names_axis(alt: Any, names: tuple[str, ...], field: str = "model", *, grid: bool = True) -> Any:  # noqa: ANN401 - altair is loaded late
+    """Names from top to bottom, in this order."""
+    axis = alt.Axis(labelLimit=NAME, grid=grid, labelOverlap=False)
+    return alt.Y(f"{field}:N", sort=list(names), scale=alt.Scale(domain=list(names)), title=None, axis=axis)
+
+
+def of_all(board: Leaderboard, lines: tuple[ModelRating, ...]) -> str:
+    """How many of how many are shown, where they are not all."""
+    return f"; the best {len(lines)} of {len(board.models)} models" if len(lines) < len(board.models) else ""
+
+
+def intervals(board: Leaderboard) -> str:
+    """What the board's intervals are, as `95% intervals`."""
+    return f"{100 * board.settings['confidence']:g}% intervals" if "confidence" in board.settings else "intervals"
+
+
 def styled(chart: Any, title: str, *subtitle: str) -> Any:  # noqa: ANN401 - altair is loaded late
     """A chart with its title, below it what the reader has to know, and the house's look."""
     return chart.properties(title={"text": title, "subtitle": list(subtitle)}, config=_LOOK)
@@ -66,14 +116,20 @@ def titles(chart: Any) -> tuple[str, tuple[str, ...]]:  # noqa: ANN401 - altair 
     return chart.title["text"], tuple(chart.title["subtitle"])
 
 
-def inline_svg(chart: Any) -> str:  # noqa: ANN401 - altair is loaded late
-    """A chart as SVG for a page that says its title itself: transparent, in the page's font, without what only Vega reads."""
+def inline_svg(chart: Any, key: str) -> str:  # noqa: ANN401 - altair is loaded late
+    """A chart as SVG for a page that says its title itself: transparent, in the page's font, without what only Vega reads.
+
+    Args:
+        chart: the chart.
+        key: distinguishes this drawing's names from those of all others on the page.
+    """
     import vl_convert
 
     spec = chart.to_dict()
     del spec["title"]
     spec["config"] |= {"background": "transparent"}
-    return _NOISE.sub("", vl_convert.vegalite_to_svg(spec))
+    drawn = _NOISE.sub("", vl_convert.vegalite_to_svg(spec))
+    return re.sub(r'(id="|url\(#)', rf"\1{key}-", drawn)
 
 
 def save_chart(chart: Any, path: str | Path) -> None:  # noqa: ANN401 - altair is loaded late
@@ -99,19 +155,15 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         InputError: the path cannot be written.
     """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as beside:
-            beside.write(content)
-        Path(beside.name).chmod(0o666 & ~_umask())
-        Path(beside.name).replace(path)
+        part.write_bytes(content)
+        part.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror}; give a path that can be written") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    finally:
+        with suppress(OSError):
+            part.unlink()
 
 
 def _svg(spec: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from palaestra.ranking.connectivity import Connections, connect
 from palaestra.ranking.counts import Counts
 from palaestra.ranking.sample import Sample
 from palaestra.stats.bootstrap import bootstrap
-from palaestra.stats.covariance import model_covariance, sandwich_covariance
+from palaestra.stats.covariance import middle, model_covariance
 from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import LAST_STEP, Maximum, Problem, maximise
 from palaestra.stats.passes import Parameters, Resampling
@@ -106,7 +106,7 @@ def spread(sample: Sample, found: Estimate, config: FitConfig, progress: Callabl
         elif config.intervals == "model":
             covariance_QQ = least_QQ
         else:
-            covariance_QQ = sandwich_covariance(found.maximum, sample.cluster_B)
+            covariance_QQ = least_QQ @ middle(found.maximum, sample.cluster_B) @ least_QQ
     except np.linalg.LinAlgError as error:
         raise _too_far_apart(sample.rows) from error
     return Spread(_widened(sample, found, covariance_QQ, least_QQ), rounds_RQ)

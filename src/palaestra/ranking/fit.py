@@ -51,12 +51,22 @@ def fit(
         InputError: a setting does not fit the votes.
         pydantic.ValidationError: a setting is unknown or out of range.
     """
+    config, coded = coded_votes(votes, config, settings, category)
+    return fit_votes(coded, config, category=category.partition("=")[0].strip(), progress=progress)
+
+
+def coded_votes(
+    votes: Any,  # noqa: ANN401 - as for `fit`
+    config: FitConfig | None,
+    settings: Mapping[str, Any],
+    category: str = "overall",
+) -> tuple[FitConfig, Votes]:
+    """The settings as one config, and the votes of a category as codes; errors as those of `fit`."""
     config = _with(config, settings)
     frame = read_frame(votes, config, [category])
-    name = category.partition("=")[0]
     if category not in {"overall", "full"}:
-        frame = frame.filter(pl.Series(category_masks(frame, [category])[name]))
-    return fit_votes(code_votes(frame), config, category=name, progress=progress)
+        frame = frame.filter(pl.Series(category_masks(frame, [category])[category.partition("=")[0].strip()]))
+    return config, code_votes(frame)
 
 
 def fit_categories(
@@ -97,23 +107,53 @@ def fit_categories(
     return boards
 
 
-def fit_counts(counts: Counts, config: FitConfig | None = None, **settings: Any) -> Board:  # noqa: ANN401 - FitConfig's fields
+def fit_counts(
+    counts: Counts,
+    config: FitConfig | None = None,
+    *,
+    data: VoteData | None = None,
+    **settings: Any,  # noqa: ANN401 - FitConfig's fields
+) -> Board:
     """Rate models from a table of counts, such as the sum of many shards; for settings that need no single votes.
+
+    Args:
+        counts: the votes.
+        config: the settings.
+        data: what the board says of where its votes came from, if more is known than the counts say.
+        **settings: or the fields of the settings by name.
 
     Raises:
         InputError: a setting needs single votes.
     """
     config = _with(config, settings)
+    check_counts_suffice(config)
+    sample = Sample(counts, table_rows(counts.by_outcome_OMM))
+    data = data or VoteData(votes=counts.votes, sha256=counts.sha256())
+    with one_thread():
+        return _board(sample, config, data, "overall")
+
+
+def check_counts_suffice(config: FitConfig) -> None:
+    """Refuse settings that counts cannot serve.
+
+    Raises:
+        InputError: a setting needs single votes.
+    """
     asked = [name for name in _NEEDS_VOTES if getattr(config, name) != FitConfig.model_fields[name].default]
     if asked:
         raise InputError(f"{', '.join(asked)}: a table of counts does not know single votes; give the votes themselves")
-    data = {"votes": counts.votes, "voters": None, "sha256": counts.sha256()}
-    return _board(Sample(counts, table_rows(counts.by_outcome_OMM)), config, VoteData.model_validate(data), "overall")
 
 
 _NEEDS_VOTES = (
-    "style", "covariates", "cluster", "pair_weights", "inverse_propensity", "half_life_days", "dedup", "daily_votes_per_voter",
-)  # fmt: skip
+    "style",
+    "covariates",
+    "cluster",
+    "pair_weights",
+    "inverse_propensity",
+    "half_life_days",
+    "dedup",
+    "daily_votes_per_voter",
+)
 
 
 def fit_votes(votes: Votes, config: FitConfig, *, category: str = "overall", progress: Progress | None = None) -> Board:

@@ -42,6 +42,11 @@ class Sample:
     scale_F: Floats = field(default_factory=lambda: np.zeros(0))
     cluster_B: NDArray[np.int32] | None = None
     notes: tuple[str, ...] = ()
+    kept_B: NDArray[np.bool_] | None = None
+
+    def frame(self, votes: Votes) -> pl.DataFrame:
+        """The rows of the votes that the sample has kept, in the order to which `rows.source_B` refers."""
+        return votes.frame if self.kept_B is None else votes.of(self.kept_B).frame
 
     @property
     def clusters_M(self) -> NDArray[np.int64] | None:
@@ -65,8 +70,13 @@ class Sample:
         return digest.hexdigest()
 
 
-def sample_of(votes: Votes, config: FitConfig) -> Sample:
+def sample_of(votes: Votes, config: FitConfig, *, single: bool = False) -> Sample:
     """Lay out the votes for a fit with some settings.
+
+    Args:
+        votes: the votes.
+        config: the settings.
+        single: one row a vote, even where votes cannot be told apart.
 
     Raises:
         InputError: a column is missing or does not serve.
@@ -75,9 +85,9 @@ def sample_of(votes: Votes, config: FitConfig) -> Sample:
     if weighted.keep_B is not None:
         votes = votes.of(weighted.keep_B)
     counts = count_votes(votes)
-    plain = not (config.style or config.covariates or config.cluster)
+    plain = not (config.style or config.covariates or config.cluster or single)
     if plain and (weighted.weight_B is None or not (config.inverse_propensity or config.half_life_days)):
-        return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=weighted.notes)
+        return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=weighted.notes, kept_B=weighted.keep_B)
     design = covariates(votes.frame, style=config.style, others=config.covariates, definition=config.style_definition)
     weight_B = np.ascontiguousarray(votes.count_B) if weighted.weight_B is None else votes.count_B * weighted.weight_B
     square_B = weight_B if weighted.weight_B is None else weight_B * weighted.weight_B
@@ -93,8 +103,8 @@ def sample_of(votes: Votes, config: FitConfig) -> Sample:
     scale_F = np.sqrt([np.dot(x_B * rows.weight_B, x_B) / rows.weight_B.sum() for x_B in rows.x_FB])
     for x_B, scale in zip(rows.x_FB, scale_F, strict=True):
         x_B /= scale
-    clusters_B = None if config.cluster is None else _clusters(votes.frame, config.cluster)[rows.source_B]
-    return Sample(counts, rows, design.names, scale_F, clusters_B, weighted.notes)
+    clusters_B = None if config.cluster is None else cluster_codes(votes.frame, config.cluster)[rows.source_B]
+    return Sample(counts, rows, design.names, scale_F, clusters_B, weighted.notes, weighted.keep_B)
 
 
 def _summed(votes: Votes, counts: Counts, weight_B: Floats | None) -> Rows:
@@ -104,23 +114,22 @@ def _summed(votes: Votes, counts: Counts, weight_B: Floats | None) -> Rows:
     return table_rows(tables_by_outcome(votes, weighed_B), tables_by_outcome(votes, weighed_B * weight_B))
 
 
-def _clusters(frame: pl.DataFrame, cluster: str) -> NDArray[np.int32]:
-    """The number of the cluster of each vote; a vote without one is a cluster of its own."""
+def cluster_codes(frame: pl.DataFrame, cluster: str) -> NDArray[np.int32]:
+    """The number of the cluster of each vote, from zero; a vote without one is a cluster of its own.
+
+    Raises:
+        InputError: there is no such column, or all votes are of one cluster.
+    """
     known = CLUSTERS.get(cluster, (cluster,))
     found = [name for name in known if name in frame.columns]
     if not found:
         raise InputError(f"cluster {cluster} needs the column {' or '.join(known)}; found {', '.join(frame.columns)}")
     labels = frame[found[0]]
     labels = labels if labels.dtype.is_integer() or labels.dtype == pl.Enum else labels.cast(pl.String)
-    codes = (
-        pl.DataFrame({"label": labels})
-        .select(
-            pl.when(pl.col("label").is_null())
-            .then(-1 - pl.int_range(pl.len()))
-            .otherwise(pl.col("label").hash().cast(pl.Int64) & 0x7FFF_FFFF_FFFF_FFFF)
-        )
-        .to_series()
-    )
+    own = -1 - pl.int_range(pl.len())
+    hashed = (pl.col("label").hash() & 0x7FFF_FFFF_FFFF_FFFF).cast(pl.Int64)
+    codes = pl.DataFrame({"label": labels}).select(code=pl.when(pl.col("label").is_null()).then(own).otherwise(hashed))
+    codes = codes["code"]
     if codes.n_unique() < 2:  # noqa: PLR2004 - the sandwich needs more than one
         raise InputError(f"cluster {cluster}: all votes have one {found[0]}, expected at least two")
     return codes.rank("dense").cast(pl.Int32).to_numpy() - 1

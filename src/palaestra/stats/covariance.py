@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from palaestra.stats.newton import Maximum, solve, without_level
+from palaestra.stats.newton import Maximum, solver, without_level
 from palaestra.stats.passes import clustered_middle, sandwich_middle
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,8 @@ def model_covariance(maximum: Maximum) -> Floats:
     Raises:
         numpy.linalg.LinAlgError: the information is not positive definite.
     """
-    return _symmetric(solve(maximum.problem, maximum.information_QQ, _contrasts(maximum)))
+    contrasts_QQ = without_level(maximum.problem, np.eye(len(maximum.information_QQ)))
+    return _symmetric(solver(maximum.problem, maximum.information_QQ)(contrasts_QQ))
 
 
 def sandwich_covariance(maximum: Maximum, cluster_B: NDArray[np.int32] | None = None) -> Floats:
@@ -39,19 +40,17 @@ def sandwich_covariance(maximum: Maximum, cluster_B: NDArray[np.int32] | None = 
     Raises:
         numpy.linalg.LinAlgError: the information is not positive definite.
     """
+    inverse_QQ = model_covariance(maximum)
+    return _symmetric(inverse_QQ @ middle(maximum, cluster_B) @ inverse_QQ)
+
+
+def middle(maximum: Maximum, cluster_B: NDArray[np.int32] | None = None) -> Floats:
+    """The middle of the sandwich at a maximum, shape (Q, Q)."""
     problem = maximum.problem
     if cluster_B is None:
-        middle_QQ = sandwich_middle(problem.rows, problem.model, maximum.at)
-    else:
-        clusters = int(cluster_B.max()) + 1
-        middle_QQ = clustered_middle(problem.rows, problem.model, maximum.at, cluster_B) * clusters / (clusters - 1)
-    half_QQ = solve(problem, maximum.information_QQ, middle_QQ)
-    return _symmetric(solve(problem, maximum.information_QQ, half_QQ.T))
-
-
-def _contrasts(maximum: Maximum) -> Floats:
-    """The identity, less the directions that are not determined."""
-    return without_level(maximum.problem, np.eye(len(maximum.information_QQ)))
+        return sandwich_middle(problem.rows, problem.model, maximum.at)
+    clusters = int(cluster_B.max()) + 1
+    return clustered_middle(problem.rows, problem.model, maximum.at, cluster_B) * clusters / (clusters - 1)
 
 
 def _symmetric(matrix_QQ: Floats) -> Floats:

@@ -131,6 +131,20 @@ def _grounded_probability(outcome: int, d: float, c: float, s: float) -> float:
 
 
 @njit(cache=True)
+def outcome_probabilities(model: int, d: float, c: float, s: float) -> tuple[float, float, float, float]:
+    """Of a win of a, of b, of a tie, of both bad; zero for outcomes that the model does not know.
+
+    To Rao and Kupper and to Davidson both bad is a tie.
+    """
+    if model == _BT:
+        win = _sigmoid(d)
+        return win, 1.0 - win, 0.0, 0.0
+    win, loss = math.exp(log_probability(model, 0, d, c, s)), math.exp(log_probability(model, 1, d, c, s))
+    tie = math.exp(log_probability(model, 2, d, c, s))
+    return win, loss, tie, math.exp(log_probability(model, 3, d, c, s)) if model == _GROUNDED else 0.0
+
+
+@njit(cache=True)
 def win_probability(model: int, d: float, c: float, s: float) -> float:
     """The expected score of model a: its chance to win, and half of the rest."""
     if model == _BT:

@@ -13,6 +13,7 @@ Not here: whether the maximum is finite (the caller adds `extra` rows where it i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -103,15 +104,14 @@ def maximise(
     return Maximum(problem, _centred(problem, at), information_QQ, _MOST_STEPS, False)
 
 
-def solve(problem: Problem, information_QQ: Floats, right: Floats) -> Floats:
-    """Solve with the information on the space of what is determined; right is (Q,) or (Q, K).
+def solver(problem: Problem, information_QQ: Floats) -> Callable[[Floats], Floats]:
+    """A function that solves with the information on the space of what is determined, for (Q,) or (Q, K).
 
     Raises:
         numpy.linalg.LinAlgError: the information is not positive definite there.
     """
-    with one_thread():
-        solved = cho_solve(cho_factor(_filled(problem, information_QQ), lower=True, check_finite=False), right)
-    return without_level(problem, solved)
+    factor = cho_factor(_filled(problem, information_QQ), lower=True, overwrite_a=True, check_finite=False)
+    return lambda right: without_level(problem, cho_solve(factor, right, check_finite=False))
 
 
 @lru_cache(maxsize=1)
@@ -142,7 +142,7 @@ def _ascent(problem: Problem, information_QQ: Floats, score_Q: Floats) -> Floats
     diagonal_Q = np.maximum(np.abs(np.diag(information_QQ)), 1e-12)
     for damping in (0.0, *(10.0**power for power in range(-3, 7))):
         try:
-            return solve(problem, information_QQ + np.diag(damping * diagonal_Q), score_Q)
+            return solver(problem, information_QQ + np.diag(damping * diagonal_Q))(score_Q)
         except np.linalg.LinAlgError:
             if problem.model is not VoteModel.GROUNDED:
                 raise
@@ -150,14 +150,18 @@ def _ascent(problem: Problem, information_QQ: Floats, score_Q: Floats) -> Floats
 
 
 def _filled(problem: Problem, information_QQ: Floats) -> Floats:
-    if problem.model is VoteModel.GROUNDED:
-        return information_QQ
     filled_QQ = information_QQ.copy()
-    diagonal_M = np.diag(information_QQ)[: problem.rows.models]
-    for part in range(int(problem.part_M.max()) + 1):
-        members = np.flatnonzero(problem.part_M == part)
-        scale = max(diagonal_M[members].mean(), np.finfo(float).tiny)
-        filled_QQ[np.ix_(members, members)] += scale / len(members)
+    if problem.model is VoteModel.GROUNDED:
+        return filled_QQ
+    count, parts = problem.rows.models, int(problem.part_M.max()) + 1
+    diagonal_M = np.diag(information_QQ)[:count]
+    for part in range(parts):
+        members = problem.part_M == part
+        scale = max(diagonal_M[members].mean(), np.finfo(float).tiny) / members.sum()
+        if parts == 1:
+            filled_QQ[:count, :count] += scale
+        else:
+            filled_QQ[np.ix_(members, members)] += scale
     return filled_QQ
 
 
@@ -165,14 +169,12 @@ def without_level(problem: Problem, solved: Floats) -> Floats:
     """Solutions with the mean of each connected part taken off its strengths, where only differences are determined."""
     if problem.model is VoteModel.GROUNDED:
         return solved
-    count = problem.rows.models
-    sizes_G = np.bincount(problem.part_M)
-    flat = solved.reshape(len(solved), -1).copy()
-    sums = np.zeros((len(sizes_G), flat.shape[1]))
-    np.add.at(sums, problem.part_M, flat[:count])
-    flat[:count] -= (sums / sizes_G[:, None])[problem.part_M]
-    return flat.reshape(solved.shape)
+    count, parts = problem.rows.models, int(problem.part_M.max()) + 1
+    for part in range(parts):
+        members = slice(count) if parts == 1 else np.flatnonzero(problem.part_M == part)
+        solved[members] -= solved[members].mean(axis=0)
+    return solved
 
 
 def _centred(problem: Problem, at: Parameters) -> Parameters:
-    return Parameters(without_level(problem, at.theta_M), at.beta_F, at.shape)
+    return Parameters(without_level(problem, at.theta_M.copy()), at.beta_F, at.shape)

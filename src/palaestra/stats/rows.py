@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numba import njit
@@ -103,7 +103,7 @@ def table_rows(weight_OMM: Floats, square_OMM: Floats | None = None) -> Rows:
         square_OMM: the same for the sandwich's middle; left out where votes have importance one.
     """
     square_OMM = weight_OMM if square_OMM is None else square_OMM
-    first, second = np.triu_indices(weight_OMM.shape[1], 1)
+    first, second = _above_diagonal(weight_OMM.shape[1])
     weight_KO, square_KO = weight_OMM[:, first, second].T, square_OMM[:, first, second].T
     there_KO = weight_KO > 0
     met_K = there_KO.any(axis=1)
@@ -119,6 +119,11 @@ def table_rows(weight_OMM: Floats, square_OMM: Floats | None = None) -> Rows:
         x_FB=np.zeros((0, int(sizes_P.sum()))),
         source_B=np.zeros(0, dtype=np.int32),
     )
+
+
+@lru_cache(maxsize=8)
+def _above_diagonal(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.triu_indices(size, 1)
 
 
 @njit(cache=True, nogil=True)

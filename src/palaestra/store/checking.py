@@ -1,17 +1,18 @@
 """Votes checked and coded, in columns at once: names and outcomes are looked at once for each distinct value.
 
-A frame of votes comes as polars, pandas or Arrow; it leaves as polars, with `model_a` and `model_b` as Enums over one sorted
-tuple of the names that occur, `winner` as an Enum of the four outcomes, numbers and times in one type. A malformed row is an
-error that names source, row (from 1) and column, or, up to a number that the caller allows, a row left out and told of.
-A frame that has been checked before is checked again for next to nothing; after rows were taken out of it, names that no
-longer occur may be among its categories.
+A frame of votes comes as polars, pandas or Arrow; it leaves as polars, with `model_a` and `model_b` as Enums over
+one sorted tuple of the names that occur, `winner` as an Enum of the four outcomes, numbers and times in one type. A
+malformed row is an error that names source, row (from 1) and column, or, up to a number that the caller allows, a row
+left out and told of. A frame that has been checked before is checked again for next to nothing; after rows were taken
+out of it, names that no longer occur may be among its categories.
 
-Not here: files (`formats.py`), other tools' columns (`foreign.py`), the coding (`coding.py`), spellings of times (`times.py`).
+Not here: files (`formats.py`), other tools' columns (`foreign.py`), which columns there are (`columns.py`), the coding
+(`coding.py`), spellings of times (`times.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,34 +20,18 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
-from polars.exceptions import PolarsError
 
 from palaestra.errors import VoteFileError
 from palaestra.schema import Winner
 from palaestra.store.coding import Codes, Mask, encode, enum, in_use, numbered
+from palaestra.store.columns import REQUIRED, TEXT, Columns, Wanted, columns_of
 from palaestra.store.times import in_utc
 
-ALIASES = {"voter": ("judge", "judge_hash", "user"), "tstamp": ("timestamp",)}
-REQUIRED = ("model_a", "model_b", "winner")
 OUTCOMES = [winner.value for winner in Winner]
 _SPELLINGS = {"tie (bothbad)": Winner.BOTH_BAD.value, "both bad": Winner.BOTH_BAD.value}
 _HEAVIEST = 1e9
 
-_TEXT = (pl.String, pl.Categorical, pl.Enum)
-_NUMBER = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Float32, pl.Float64)
-KINDS_OF_COLUMNS: dict[str, tuple[tuple[type[pl.DataType], ...], str]] = {
-    "model_a": ((*_TEXT, *_NUMBER), "names as text"),
-    "model_b": ((*_TEXT, *_NUMBER), "names as text"),
-    "winner": (_TEXT, "text"),
-    "weight": ((*_NUMBER, pl.Decimal, pl.String), "numbers"),
-    "propensity": ((*_NUMBER, pl.Decimal, pl.String), "numbers"),
-    "tstamp": ((*_NUMBER, *_TEXT, pl.Datetime, pl.Date), "seconds since 1970 or times"),
-}
-
 Rows = NDArray[np.signedinteger]
-Columns = dict[str, "pl.Series | pa.ChunkedArray"]
-Wanted = Collection[str] | Callable[[Sequence[str]], Collection[str]]
-"""Columns by name, or a function that says which of those that are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +45,15 @@ class VoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What is wrong with a column, in words around the value that was found, and in which rows. Shape (B,)."""
+    """What is wrong with a column, in words around the value that was found, and in which rows. Shape (B,).
+
+    `found` holds the values that are shown, if not those of the column itself.
+    """
 
     column: str
     said: str
     bad_B: Mask
+    found: pl.Series | None = None
 
 
 def check_votes(
@@ -87,11 +76,14 @@ def check_votes(
     Raises:
         VoteFileError: it lacks a column, has one of another type, or more malformed rows than allowed.
     """
-    columns = _canonical(source, _taken_apart(source, frame, wanted))
-    names, codes, tight = _as_checked(columns) or _coded(columns)
+    columns = columns_of(frame, source=source, wanted=wanted)
+    checked = _as_checked(columns)
+    names, codes, tight = checked or _coded(columns)
     rest = {name: column for name, column in columns.items() if name not in REQUIRED}
     typed = {name: _typed(column) for name, column in rest.items()}
     kept_B, skipped = sift(source, columns, [*_in_codes(names, codes), *_in_values(rest, typed)], skip_bad, row_B)
+    if kept_B is None and checked:
+        return VoteFile(pl.DataFrame(list((columns | typed).values())))
     if kept_B is not None:
         codes = {name: code_B[kept_B] for name, code_B in codes.items()}
         typed = {name: column.filter(pl.Series(kept_B)) for name, column in typed.items()}
@@ -128,7 +120,7 @@ def sift(
     said: dict[int, str] = {}
     for complaint in complaints:
         for index in np.flatnonzero(complaint.bad_B)[: 2 * skip_bad + 1].tolist():
-            found = columns[complaint.column][index]
+            found = (columns[complaint.column] if complaint.found is None else complaint.found)[index]
             found = found.as_py() if isinstance(found, pa.Scalar) else found
             row = index if row_B is None else int(row_B[index])
             said.setdefault(row, f"{source}: row {row + 1}, column {complaint.column}: {complaint.said.format(found)}")
@@ -138,89 +130,8 @@ def sift(
     return kept_B, tuple(said[row] for row in sorted(said))
 
 
-def kept_columns(source: str, there: Sequence[str], wanted: Wanted | None) -> list[str]:
-    """The columns of a vote, its weight, and those that are wanted, by our names or by those that are read as ours.
-
-    Raises:
-        VoteFileError: one that is named is not there.
-    """
-    if wanted is None:
-        return list(there)
-    if callable(wanted):
-        keep = {*REQUIRED, "weight", *wanted(there)}
-        return [name for name in there if name in keep]
-    keep = {*REQUIRED, "weight"}
-    for name in wanted:
-        spelled = [other for other in (name, *ALIASES.get(name, ())) if other in there]
-        if not spelled:
-            raise VoteFileError(f"{source}: found no column {name}, expected one of {', '.join(there)}")
-        keep.add(spelled[0])
-    return [name for name in there if name in keep]
-
-
-def _taken_apart(source: str, frame: Any, wanted: Wanted | None) -> Columns:  # noqa: ANN401 - any frame
-    """The wanted columns by name; names and outcomes stay in Arrow if that is where they are."""
-    if isinstance(frame, pl.LazyFrame):
-        frame = frame.select(kept_columns(source, frame.collect_schema().names(), wanted)).collect()
-    if isinstance(frame, pl.DataFrame):
-        return {name: frame[name] for name in kept_columns(source, frame.columns, wanted)}
-    try:
-        table = _in_arrow(source, frame, wanted)
-        text = [name for name in REQUIRED if name in table.column_names and _is_text(table.schema.field(name).type)]
-        rest = pl.DataFrame(pl.from_arrow(table.drop_columns(text)))
-    except (pa.ArrowException, PolarsError, TypeError, ValueError) as error:
-        if isinstance(error, VoteFileError):
-            raise
-        raise VoteFileError(
-            f"{source}: found {type(frame).__name__}, expected a polars, pandas or Arrow frame of votes: {error}"
-        ) from error
-    return {name: table[name] if name in text else rest[name] for name in table.column_names}
-
-
-def _in_arrow(source: str, frame: Any, wanted: Wanted | None) -> pa.Table:  # noqa: ANN401 - pandas, or what Arrow takes
-    if type(frame).__module__.partition(".")[0] == "pandas":
-        kept = kept_columns(source, list(map(str, frame.columns)), wanted)
-        table = pa.Table.from_pandas(frame[kept] if wanted else frame, preserve_index=False)
-    else:
-        table = pa.table(frame)
-        table = table.select(kept_columns(source, table.column_names, wanted))
-    for name in set(REQUIRED) & set(table.column_names):
-        kind = table.schema.field(name).type
-        if pa.types.is_dictionary(kind) and not _is_text(kind):  # numbers as categories
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, table[name].cast(kind.value_type))
-    return table
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _canonical(source: str, columns: Columns) -> Columns:
-    """Our names for the columns, and only types that can be what they should be."""
-    for name, others in ALIASES.items():
-        present = [other for other in others if other in columns]
-        if name not in columns and present:
-            columns = {name if key == present[0] else key: column for key, column in columns.items()}
-    missing = [name for name in REQUIRED if name not in columns]
-    if missing:
-        raise VoteFileError(
-            f"{source}: no column {', '.join(missing)}; found {', '.join(columns) or 'none'}, expected at least "
-            f"{', '.join(REQUIRED)}"
-        )
-    twice = [name for name in KINDS_OF_COLUMNS if f"{name}_duplicated_0" in columns]  # polars' name for it
-    if twice:
-        raise VoteFileError(f"{source}: found more than one column {', '.join(twice)}, expected one")
-    for name, (kinds, expected) in KINDS_OF_COLUMNS.items():
-        found = columns[name].dtype if isinstance(columns.get(name), pl.Series) else pl.Null()
-        if not isinstance(found, (pl.Null, *kinds)):
-            raise VoteFileError(f"{source}: column {name}: found values of type {found}, expected {expected}")
-    return {name: column.alias(name) if isinstance(column, pl.Series) else column for name, column in columns.items()}
-
-
 Coded = tuple[list[str], dict[str, Codes], bool]
-"""Sorted names, the codes of the three columns (one more than the last place: none), and whether each name surely occurs."""
+"""Sorted names, the codes of the three columns (after the last place: none), and whether each name surely occurs."""
 
 
 def _as_checked(columns: Columns) -> Coded | None:
@@ -254,12 +165,13 @@ def _coded(columns: Columns) -> Coded:
 def _as_text(column: pl.Series | pa.ChunkedArray) -> pa.ChunkedArray:
     if isinstance(column, pa.ChunkedArray):
         return column
-    column = column if isinstance(column.dtype, _TEXT) else column.cast(pl.String)
+    column = column if isinstance(column.dtype, TEXT) else column.cast(pl.String)
     return column.to_frame().to_arrow(compat_level=pl.CompatLevel.newest())[0]
 
 
 def _is_blank(name: str) -> bool:
-    return not name.strip()
+    """Also with a NUL, which is what polars makes of half a character in JSON."""
+    return not name.strip() or "\0" in name
 
 
 def _in_codes(names: list[str], codes: dict[str, Codes]) -> list[Complaint]:

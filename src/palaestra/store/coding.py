@@ -1,7 +1,7 @@
 """Columns of text as codes: each distinct value is looked at once, and no row becomes a Python string.
 
-Arrow makes the dictionary (about 12 ns a row), each column in slices, so that all cores have work to the end; a column that has
-a dictionary already, such as a Categorical or an Enum, is only looked up in it. Strings are not copied on the way.
+Arrow makes the dictionary (about 12 ns a row), each column in slices, so that all cores have work to the end; a column
+that has a dictionary already, a Categorical or an Enum, is only looked up in it. Strings are not copied on the way.
 
 Not here: what a value may be (`checking.py`).
 """
@@ -27,7 +27,7 @@ _SLICE = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A column of text, dictionary-encoded: its parts in order, and whether each value of the dictionary surely occurs."""
+    """A column of text with its dictionary, in parts, and whether each value of the dictionary surely occurs."""
 
     parts: tuple[pa.ChunkedArray, ...]
     tight: bool

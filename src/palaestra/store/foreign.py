@@ -1,158 +1,301 @@
 """Other tools' votes, recognised by their columns and given ours.
 
-    evalica          left, right, winner = left | right | draw
-    lmarena-55k      winner_model_a, winner_model_b, winner_tie, one of them 1
-    alpaca-eval      generator_1, generator_2, preference: 1 or 2, 1.5 a tie; what lies between, (2 - p) of a vote for 1 and
-                     (p - 1) of one for 2
-    arena-hard       question_id, model, judge, games: two verdicts; in the first the baseline is A, in the second B
-    verdicts         question_id, model, game1, game2: the same as a table
+    fastchat, lmarena-33k, -100k, -140k, -expert-5k     have our columns already
+    mt-bench      has them too; "tie (inconsistent)", a judge that contradicts itself when the answers are swapped, is a
+                  tie, as its authors count it
+    lmarena-55k   winner_model_a, winner_model_b, winner_tie, one of them 1
+    evalica       left, right, winner = left | right | tie | draw
+    rakuda        model1, model2, score = 1 | 2 | 3 for a tie
+    alpaca-eval   generator_1, generator_2, preference: 1 or 2, 1.5 (in older files 0) a tie; what lies between is
+                  (2 - p) of a vote for 1 and (p - 1) of one for 2; a row without a preference is left out and counted,
+                  as its authors do
+    arena-hard    model, judge, games: two verdicts; in the first the baseline is A, in the second B
+    verdicts      model, game1, game2: the same as a table
 
-Verdicts are A>>B, A>B, A=B, B>A, B>>A; a question of which a verdict is missing is left out whole, as its authors do, and
-counted. Each gives a vote with the columns `question_id`, `game` and `strength` (strong, weak, tie), weight one.
+Verdicts are A>>B, A>B, A=B, B>A, B>>A, also written A<B and so on. A row of which one is missing is left out whole and
+counted, as its authors do. Each of the others gives two votes, with `game` (1, 2) and `strength` (strong, weak, tie).
 
-FastChat's battle files and the releases of 33k, 100k and 140k battles have our columns already. An outcome that none of
-these knows is an error, never a tie.
+In the last three a model also meets itself; such rows are left out and counted. An outcome that none of these knows is
+a malformed row, never a tie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from palaestra.errors import VoteFileError
+from palaestra.store.checking import Complaint, Rows
+from palaestra.store.coding import Mask
+from palaestra.store.columns import REQUIRED, Wanted, kept_columns
 
-_VERDICTS = {
-    "A>>B": ("a", "strong"),
-    "A>B": ("a", "weak"),
-    "A=B": ("tie", "tie"),
-    "B=A": ("tie", "tie"),
-    "B>A": ("b", "weak"),
-    "B>>A": ("b", "strong"),
-}
+NAMES = (
+    "left",
+    "right",
+    "generator_1",
+    "generator_2",
+    "model1",
+    "model2",
+    "model",
+    "baseline",
+    "annotator",
+    "reviewer",
+)
+"""Columns that hold names."""
+
+_VERDICTS = {"A>>B": "strong", "A>B": "weak", "A=B": "tie", "B>A": "weak", "B>>A": "strong"}
+_WINNERS = {"A>>B": "model_a", "A>B": "model_a", "A=B": "tie", "B>A": "model_b", "B>>A": "model_b"}
+_MIRRORED = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
+_ORDERS = {1: ("baseline", "model"), 2: ("model", "baseline")}
+"""Who is A and who is B in each game."""
+_TIE = 1.5
 
 
-def in_our_columns(
-    frame: pl.DataFrame, *, source: str, baseline: str | None
-) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
-    """The frame with our columns, the name of its format, and what was left out, in words.
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Votes in our columns, what is malformed in the rows of the source, and what was left out, in words.
 
-    Args:
-        frame: as it was read.
-        source: what messages call it.
-        baseline: the model against which verdicts were given, where the file does not name it.
-
-    Raises:
-        VoteFileError: a row of a foreign format cannot be read, or the baseline is not known.
+    `row_B` is the row of the source, from 0, that each vote came from; None if they are the same.
     """
-    columns = set(frame.columns)
-    if {"model_a", "model_b", "winner"} <= columns:
-        return frame, "palaestra", ()
-    readers: list[
-        tuple[str, set[str], Callable[[pl.DataFrame, str, str | None], tuple[pl.DataFrame, tuple[str, ...]]]]
-    ] = [
-        ("evalica", {"left", "right", "winner"}, _evalica),
-        ("lmarena-55k", {"model_a", "model_b", "winner_model_a", "winner_model_b", "winner_tie"}, _one_hot),
-        ("alpaca-eval", {"generator_1", "generator_2", "preference"}, _alpaca_eval),
-        ("arena-hard", {"question_id", "model", "games"}, _arena_hard),
-        ("verdicts", {"question_id", "model", "game1", "game2"}, _verdicts),
-    ]
-    for name, needed, read in readers:
-        if needed <= columns:
-            found, notes = read(frame, source, baseline)
-            return found, name, notes
-    return frame, "palaestra", ()
+
+    frame: pl.DataFrame
+    complaints: tuple[Complaint, ...] = ()
+    row_B: Rows | None = None
+    left_out: tuple[str, ...] = ()
+
+    def of(self, kept_B: Mask | None) -> tuple[pl.DataFrame, Rows | None]:
+        """The votes that come from some rows of the source (None: from all), and which rows these are."""
+        if kept_B is None:
+            return self.frame, self.row_B
+        row_B = np.arange(len(kept_B)) if self.row_B is None else self.row_B
+        return self.frame.filter(pl.Series(kept_B[row_B])), row_B[kept_B[row_B]]
 
 
-def _evalica(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    outcomes = {"left": "model_a", "right": "model_b", "draw": "tie", "tie": "tie", "x": "model_a", "y": "model_b"}
-    said = frame["winner"].cast(pl.String)
-    _refuse(source, "winner", said, ~said.str.to_lowercase().is_in(list(outcomes)), "left, right, draw or tie")
-    winner = said.str.to_lowercase().replace(outcomes)
-    return frame.rename({"left": "model_a", "right": "model_b"}).with_columns(winner.alias("winner")), ()
+class _Read(NamedTuple):
+    """A file's columns under our names, what messages call the file, and the baseline that the caller knows."""
+
+    frame: pl.DataFrame
+    source: str
+    baseline: str | None
 
 
-def _one_hot(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file: the columns that it is known by, those that are renamed, vanish or appear, and how it is read."""
+
+    name: str
+    marks: frozenset[str]
+    renamed: dict[str, str] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+    given: tuple[str, ...] = ()
+    read: Callable[[_Read], Translation] | None = None
+
+    def needs(self, source: str, there: Sequence[str], wanted: Wanted | None) -> list[str]:
+        """The columns of a file that have to be read for some of ours.
+
+        Raises:
+            VoteFileError: one that is wanted is not there.
+        """
+        ours = {name: self._ours(name, there) for name in there}
+        offered = [*dict.fromkeys([*(new for new in ours.values() if new not in self.taken), *self.given])]
+        kept = {*kept_columns(source, offered, wanted), *self.taken}
+        marks = self.marks if self.read else ()
+        return [name for name, new in ours.items() if new in kept or name in marks]
+
+    def translate(self, frame: pl.DataFrame, source: str, baseline: str | None) -> Translation:
+        """The votes in our columns.
+
+        Args:
+            frame: as it was read.
+            source: what messages call it.
+            baseline: the model against which verdicts were given, where the file does not name it.
+
+        Raises:
+            VoteFileError: a column is of another type, or the baseline is not known.
+        """
+        if self.read is None:
+            return Translation(frame)
+        ours = {name: self._ours(name, frame.columns) for name in frame.columns}
+        return self.read(_Read(frame.rename(ours), source, baseline))
+
+    def _ours(self, name: str, there: Sequence[str]) -> str:
+        new = self.renamed.get(name, name)
+        return name if new in there else new
+
+
+def recognise(there: Sequence[str]) -> Format:
+    """Whose file has these columns; ours, if it is nobody else's."""
+    return next((known for known in _FORMATS if known.marks <= set(there)), _PLAIN)
+
+
+def _by_word(column: str, words: dict[str, str]) -> Callable[[_Read], Translation]:
+    """A reader of outcomes that are words of another vocabulary."""
+    said = f"found {{!r}}, expected {', '.join(words)}"
+
+    def read(read: _Read) -> Translation:
+        found = read.frame[column].cast(pl.String)
+        winner = found.replace_strict(words, default=None, return_dtype=pl.String).alias("winner")
+        return Translation(read.frame.with_columns(winner), (Complaint(column, said, winner.is_null().to_numpy()),))
+
+    return read
+
+
+def _mt_bench(read: _Read) -> Translation:
+    if read.frame.schema["winner"] != pl.String:
+        return Translation(read.frame)
+    return Translation(read.frame.with_columns(pl.col("winner").replace("tie (inconsistent)", "tie")))
+
+
+def _one_hot(read: _Read) -> Translation:
     names = {"winner_model_a": "model_a", "winner_model_b": "model_b", "winner_tie": "tie"}
-    hot = frame.select(pl.col(*names).cast(pl.Int64, strict=False).fill_null(0))
-    _refuse(
-        source, "winner_model_a", hot["winner_model_a"], hot.sum_horizontal() != 1, "a 1 in one of " + ", ".join(names)
-    )
-    winner = pl.coalesce(pl.when(pl.col(name) == 1).then(pl.lit(outcome)) for name, outcome in names.items())
-    return frame.drop(*names).with_columns(hot.select(winner=winner)["winner"]), ()
+    hot = read.frame.select(pl.col(*names).cast(pl.Float64, strict=False) == 1).fill_null(value=False)
+    said = f"found {{!r}}, expected a 1 in just one of {', '.join(names)}"
+    bad = Complaint("winner_model_a", said, (hot.sum_horizontal() != 1).to_numpy())
+    outcome = pl.coalesce(pl.when(pl.col(name)).then(pl.lit(winner)) for name, winner in names.items())
+    winner = hot.select(winner=outcome).to_series()
+    return Translation(read.frame.drop(*names).with_columns(winner), (bad,))
 
 
-def _alpaca_eval(frame: pl.DataFrame, source: str, _: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    preferred = frame["preference"].cast(pl.Float64, strict=False)
-    _refuse(source, "preference", frame["preference"], ~preferred.is_between(1, 2), "a number from 1 to 2")
-    renames = {
-        "generator_1": "model_a",
-        "generator_2": "model_b",
-        "annotator": "voter",
-        "instruction_id": "question_id",
-    }
-    renames = {old: new for old, new in renames.items() if old in frame.columns and new not in frame.columns}
-    frame = frame.rename(renames).with_columns(preference=preferred)
-    p = pl.col("preference")
-    outcome = (
-        pl.when(p == 1).then(pl.lit("model_a")).when(p == 2).then(pl.lit("model_b")).when(p == 1.5).then(pl.lit("tie"))
-    )  # noqa: PLR2004
-    frame = frame.with_columns(winner=outcome, weight=pl.lit(1.0))
-    between = frame.filter(pl.col("winner").is_null())
-    if between.is_empty():
-        return frame, ()
-    shares = [("model_a", 2 - p), ("model_b", p - 1)]
-    parts = [between.with_columns(winner=pl.lit(winner), weight=weight) for winner, weight in shares]
-    return pl.concat([frame.filter(pl.col("winner").is_not_null()), *parts]), ()
+def _preferences(read: _Read) -> Translation:
+    given, p = pl.col("preference"), pl.col("p")
+    number = given.cast(pl.Float64, strict=False)
+    votes = read.frame.with_row_index("row of the source").with_columns(p=number.fill_nan(None).replace(0.0, _TIE))
+    no_number, outside = number.is_null() & given.is_not_null(), ~p.is_between(1, 2)
+    bad_B = votes.select((no_number | outside).fill_null(value=False)).to_series()
+    shares = [
+        ("model_a", 2 - p, (p < 2) & (p != _TIE)),  # noqa: PLR2004 - all of a vote for 2
+        ("model_b", p - 1, (p > 1) & (p != _TIE)),
+        ("tie", pl.lit(1.0), p == _TIE),
+    ]
+    parts = [votes.filter(which).with_columns(winner=pl.lit(winner), weight=share) for winner, share, which in shares]
+    whole = pl.concat(parts)
+    bad = Complaint("preference", "found {!r}, expected a number from 1 to 2", bad_B.to_numpy())
+    lost = int((votes["p"].is_null() & ~bad_B).sum())
+    row_B = whole["row of the source"].to_numpy().astype(np.int64)
+    return _of_two(read.source, whole.drop("row of the source", "p"), (bad,), row_B, {"without a preference": lost})
 
 
-def _arena_hard(frame: pl.DataFrame, source: str, baseline: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    games = frame["games"]
-    if not isinstance(games.dtype, pl.List) or not isinstance(games.dtype.inner, pl.Struct):
+def _games(read: _Read) -> Translation:
+    games = read.frame["games"]
+    inner = games.dtype.inner if isinstance(games.dtype, pl.List) else None
+    if not isinstance(inner, pl.Struct) or "score" not in {part.name for part in inner.fields}:
         raise VoteFileError(
-            f"{source}: column games: found values of type {games.dtype}, expected lists of games with a score"
+            f"{read.source}: column games: found values of type {games.dtype}, expected lists of two games with a score"
         )
-    _refuse(source, "games", games.list.len(), games.list.len() != 2, "two games")  # noqa: PLR2004 - both orders
-    scores = [games.list.get(game).struct.field("score").alias(f"game{game + 1}") for game in range(2)]
-    return _verdicts(frame.drop("games").with_columns(*scores), source, baseline)
+    number = games.list.len()
+    other_B = (number != len(_ORDERS)).fill_null(value=True).to_numpy()
+    scores = [
+        games.list.get(game, null_on_oob=True).struct.field("score").alias(f"game{game + 1}")
+        for game in range(len(_ORDERS))
+    ]
+    verdicts = _verdicts(read._replace(frame=read.frame.drop("games").with_columns(scores)))
+    seen = [Complaint("games", "found {} games, expected two", other_B, number)]
+    seen += [
+        Complaint("games", complaint.said, complaint.bad_B, score)
+        for complaint, score in zip(verdicts.complaints, scores, strict=True)
+    ]
+    return Translation(verdicts.frame, tuple(seen), verdicts.row_B, verdicts.left_out)
 
 
-def _verdicts(frame: pl.DataFrame, source: str, baseline: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _verdicts(read: _Read) -> Translation:
+    frame = read.frame
     if "baseline" not in frame.columns:
-        if baseline is None:
-            raise VoteFileError(
-                f"{source}: these verdicts do not name their baseline; give it, e.g. --baseline gpt-4-0314"
-            )
-        frame = frame.with_columns(baseline=pl.lit(baseline))
-    both = frame.select(pl.col("game1", "game2").cast(pl.String).str.to_uppercase().str.strip_chars("[] "))
-    for game in ("game1", "game2"):
-        wrong = both[game].is_not_null() & ~both[game].is_in(list(_VERDICTS)) & (both[game] != "")
-        _refuse(source, game, frame[game], wrong, ", ".join(_VERDICTS) + ", or nothing")
-    whole = both.select(pl.all_horizontal(pl.all().is_in(list(_VERDICTS)).fill_null(value=False))).to_series()
-    frame, both = frame.filter(whole), both.filter(whole)
-    rest = frame.drop("game1", "game2")
-    if "judge" in rest.columns:
-        rest = rest.rename({"judge": "voter"})
+        if read.baseline is None:
+            raise VoteFileError(f"{read.source}: these verdicts do not name their baseline; say which model it is")
+        frame = frame.with_columns(baseline=pl.lit(read.baseline))
+    spelled = pl.col("game1", "game2").cast(pl.String).str.to_uppercase().str.strip_chars(" \n[]").replace(_MIRRORED)
+    labels = frame.select(spelled)
+    known = labels.select(pl.all().is_in(list(_VERDICTS)).fill_null(value=False))
+    absent = labels.select((pl.all() == "").fill_null(value=True))
+    said = f"found {{!r}}, expected {', '.join(_VERDICTS)}, or nothing"
+    complaints = tuple(Complaint(game, said, ~(known[game] | absent[game]).to_numpy()) for game in labels.columns)
+    whole = known["game1"] & known["game2"]
+    rest = frame.filter(whole).drop("game1", "game2", "model", "baseline")
     parts = []
-    for game, (a, b) in {1: ("baseline", "model"), 2: ("model", "baseline")}.items():
-        label = both[f"game{game}"]
-        winner = label.replace_strict(
-            {key: {"a": "model_a", "b": "model_b"}.get(side, side) for key, (side, _) in _VERDICTS.items()}
-        )
-        strength = label.replace_strict({key: strength for key, (_, strength) in _VERDICTS.items()})
-        sides = (rest[a].alias("model_a"), rest[b].alias("model_b"), winner.alias("winner"), strength.alias("strength"))
-        parts.append(rest.drop("model", "baseline").with_columns(*sides, pl.lit(game).alias("game")))
-    lost = int((~whole).sum())
-    notes = (f"{source}: {lost} questions without two verdicts are left out",) if lost else ()
-    return pl.concat(parts), notes
+    for game, (a, b) in _ORDERS.items():
+        label = labels[f"game{game}"].filter(whole)
+        columns = [
+            frame[a].filter(whole).alias("model_a"),
+            frame[b].filter(whole).alias("model_b"),
+            label.replace_strict(_WINNERS, return_dtype=pl.String).alias("winner"),
+            label.replace_strict(_VERDICTS, return_dtype=pl.String).alias("strength"),
+        ]
+        parts.append(rest.with_columns(*columns, pl.lit(game).alias("game")))
+    lost = int((absent["game1"] | absent["game2"]).sum())
+    row_B = np.tile(np.flatnonzero(whole), len(_ORDERS))
+    return _of_two(read.source, pl.concat(parts), complaints, row_B, {"without two verdicts": lost})
 
 
-def _refuse(source: str, column: str, values: pl.Series, wrong: pl.Series, expected: str) -> None:
-    """Refuse the first row in which something is wrong."""
-    wrong = wrong.fill_null(value=True)
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
-        more = f" ({wrong.sum()} rows are malformed)" if wrong.sum() > 1 else ""
-        raise VoteFileError(
-            f"{source}: row {row + 1}, column {column}: found {values[row]!r}, expected {expected}{more}"
-        )
+def _of_two(
+    source: str, votes: pl.DataFrame, complaints: tuple[Complaint, ...], row_B: Rows, lost: dict[str, int]
+) -> Translation:
+    """Votes between two models: in these files the baseline also meets itself, which says nothing about anybody."""
+    same_B = votes.select((pl.col("model_a") == pl.col("model_b")).fill_null(value=False)).to_series().to_numpy()
+    lost = lost | {"of a model against itself": len(np.unique(row_B[same_B]))}
+    left_out = tuple(f"{source}: {number} rows {which}" for which, number in lost.items() if number)
+    return Translation(votes.filter(pl.Series(~same_B)), complaints, row_B[~same_B], left_out)
+
+
+_OURS = frozenset(REQUIRED)
+_JUDGED = {"judge": "voter", "uid": "question_id"}
+_PLAIN = Format("palaestra", frozenset())
+_FORMATS = (
+    Format("lmarena-33k", _OURS | {"question_id", "judge", "anony", "toxic_chat_tag"}),
+    Format("lmarena-100k", _OURS | {"judge_hash", "dedup_tag", "conv_metadata"}),
+    Format("lmarena-140k", _OURS | {"evaluation_order", "full_conversation", "conv_metadata"}),
+    Format("lmarena-expert-5k", _OURS | {"evaluation_order", "occupational_tags"}),
+    Format("fastchat", _OURS | {"question_id", "judge", "anony"}),
+    Format("mt-bench", _OURS | {"question_id", "judge", "turn"}, read=_mt_bench),
+    Format(
+        "lmarena-55k",
+        frozenset({"model_a", "model_b", "winner_model_a", "winner_model_b", "winner_tie"}),
+        taken=frozenset({"winner_model_a", "winner_model_b", "winner_tie"}),
+        given=("winner",),
+        read=_one_hot,
+    ),
+    Format(
+        "evalica",
+        frozenset({"left", "right", "winner"}),
+        renamed={"left": "model_a", "right": "model_b", "worker": "voter"},
+        read=_by_word("winner", {"left": "model_a", "right": "model_b", "tie": "tie", "draw": "tie"}),
+    ),
+    Format(
+        "rakuda",
+        frozenset({"model1", "model2", "score"}),
+        renamed={"model1": "model_a", "model2": "model_b", "reviewer": "voter"},
+        given=("winner",),
+        read=_by_word("score", {"1": "model_a", "2": "model_b", "3": "tie"}),
+    ),
+    Format(
+        "alpaca-eval",
+        frozenset({"generator_1", "generator_2", "preference"}),
+        renamed={
+            "generator_1": "model_a",
+            "generator_2": "model_b",
+            "annotator": "voter",
+            "instruction_id": "question_id",
+        },
+        given=("winner", "weight"),
+        read=_preferences,
+    ),
+    Format(
+        "arena-hard",
+        frozenset({"model", "games"}),
+        renamed=_JUDGED,
+        taken=frozenset({"model", "games", "baseline"}),
+        given=("model_a", "model_b", "winner", "game", "strength"),
+        read=_games,
+    ),
+    Format(
+        "verdicts",
+        frozenset({"model", "game1", "game2"}),
+        renamed=_JUDGED,
+        taken=frozenset({"model", "game1", "game2", "baseline"}),
+        given=("model_a", "model_b", "winner", "game", "strength"),
+        read=_verdicts,
+    ),
+)

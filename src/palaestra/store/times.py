@@ -1,4 +1,4 @@
-"""Moments as files spell them: seconds since 1970, dates, ISO text in any mixture, with and without a zone; here all in UTC."""
+"""Moments as files spell them, here in UTC: seconds since 1970, dates, ISO text with and without a zone, in any mix."""
 
 from __future__ import annotations
 

@@ -1,0 +1,351 @@
+"""Who votes unlike everybody else: a test for each voter, in time linear in the votes.
+
+Null hypothesis for voter v: each of v's votes falls as the model of a vote says, with the parameters of the *other* voters'
+votes. Those are t - dt with I dt = s_v, one Newton step that takes v's own votes out of the fit (s_v is the sum of their
+scores); a voter with a large share of any model's votes is taken out by a whole fit. Three questions, each with a statistic
+that is a sum over v's votes of a number that depends on the outcome alone:
+
+    against     surprise, -log P(outcome): votes that fall where they should not, such as random ones
+    with        the same, too small: votes that follow the board more closely than people do
+    push        for each model m that v met: score minus expected score on m's side, up or down
+
+The p-value of each is Chernoff's bound (1952), P(T >= t) <= min over u >= 0 of E e^(uT) / e^(ut). It is valid at any number
+of votes and needs no normality; it is conservative, by a factor of a few. Within a voter the least of all is multiplied by
+their number (Bonferroni); over voters, q-values are those of Benjamini and Hochberg (1995), who decide what is flagged.
+
+A flag says "unlike the others", which is not "fraud": honest voters with a taste of their own are found too. Read before
+removing, and look at the board without them first (`FraudReport.moved`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numba import njit
+from numpy.typing import NDArray
+
+from palaestra.errors import InputError
+from palaestra.ranking.board import Board
+from palaestra.ranking.config import FitConfig, Ties
+from palaestra.ranking.counts import Counts, count_votes, tables_by_outcome
+from palaestra.ranking.estimate import Estimate, estimate
+from palaestra.ranking.fit import coded_votes, fit_votes
+from palaestra.ranking.votes import TIE, Votes
+from palaestra.schema.record import Record, Struct
+from palaestra.stats.likelihoods import VoteModel, outcome_probabilities
+from palaestra.stats.newton import one_thread, solver
+from palaestra.stats.rows import table_rows
+
+Floats = NDArray[np.float64]
+
+_LARGE_SHARE = 0.02
+_KINDS = ("against", "with", "up", "down")
+
+
+class VoterTest(Struct):
+    """One voter. `finding` names the smallest p-value's question, `model` who is pushed; `agreement` is the share of
+    decided votes that went to the model which the others rate higher."""
+
+    voter: str
+    votes: int
+    p: float
+    q: float
+    flagged: bool
+    finding: str
+    model: str | None
+    agreement: float | None
+
+
+class MovedModel(Struct):
+    """A model whose rating changes when the flagged votes are left out."""
+
+    model: str
+    rating: float
+    rating_without: float
+    rank: int
+    rank_without: int
+
+
+class FraudReport(Record):
+    """All voters with enough votes, the most suspicious first, and what the board is without those flagged."""
+
+    record_name = "fraud"
+
+    voters: tuple[VoterTest, ...]
+    tested: int
+    too_few: int
+    flagged: int
+    flagged_votes: float
+    false_discovery_rate: float
+    moved: tuple[MovedModel, ...]
+
+
+def fraud(
+    votes: Any,  # noqa: ANN401 - as for `fit`
+    config: FitConfig | None = None,
+    *,
+    rate: float = 0.01,
+    least_votes: int = 5,
+    **settings: Any,  # noqa: ANN401 - FitConfig's fields
+) -> FraudReport:
+    """Test every voter against all others.
+
+    Args:
+        votes: as for `fit`, with the column voter.
+        config: settings of the fit. With ties=half (the default) the test itself uses Davidson's model where there are ties,
+            since half a win has no probability.
+        rate: the share of honest voters among the flagged that is accepted (false discovery rate).
+        least_votes: voters with fewer votes are not tested.
+        **settings: or the settings by name.
+
+    Raises:
+        InputError: there is no column voter, or nobody has enough votes.
+    """
+    config, coded = coded_votes(votes, config, settings)
+    if "voter" not in coded.frame.columns:
+        raise InputError(f"a test of voters needs the column voter; found {', '.join(coded.frame.columns)}")
+    with one_thread():
+        names, code_B = _voters(coded.frame["voter"], least_votes)
+        if not names:
+            raise InputError(f"found no voter with {least_votes} votes; ask for fewer")
+        p_VK, agreement_V = voter_bounds(coded, code_B, len(names), config)
+    return _report(coded, config, names, code_B, p_VK, agreement_V, rate)
+
+
+def voter_bounds(votes: Votes, code_B: NDArray[np.int32], voters: int, config: FitConfig) -> tuple[Floats, Floats]:
+    """The p-value bound of each question for each voter, and each voter's agreement with the others.
+
+    Args:
+        votes: coded votes.
+        code_B: the voter of each, -1 for nobody who is tested.
+        voters: their number V.
+        config: which model of ties.
+
+    Returns:
+        Shape (V, 2 + 2 M): against, with, then up for each model, then down (1 where the voter never met the model);
+        and shape (V,), NaN without decided votes.
+    """
+    counts = count_votes(votes)
+    ties = config.ties
+    if ties in {Ties.HALF, Ties.AUTO}:
+        ties = Ties.DAVIDSON if counts.drawn_MM.any() else Ties.HALF
+    found = estimate(table_rows(counts.by_outcome_OMM), counts, ties.model)
+    order_B = np.argsort(code_B, kind="stable").astype(np.int64)
+    start_V = np.searchsorted(code_B[order_B], np.arange(voters + 1)).astype(np.int64)
+    solve = solver(found.maximum.problem, found.maximum.information_QQ)
+    inverse_QQ = solve(np.eye(len(found.maximum.information_QQ)))
+    size = len(votes.names)
+    p_VK, agreement_V = np.ones((voters, 2 + 2 * size)), np.full(voters, np.nan)
+    votes_M = counts.votes_M
+    for voter in range(voters):
+        rows = order_B[start_V[voter] : start_V[voter + 1]]
+        sides = (votes.first_B[rows].astype(np.int64), votes.second_B[rows].astype(np.int64))
+        outcome, weight = votes.outcome_B[rows].astype(np.int64), np.ascontiguousarray(votes.count_B[rows])
+        if ties.model is not VoteModel.GROUNDED:
+            outcome = np.minimum(outcome, TIE)  # both bad is a tie to these models
+        own_M = np.bincount(np.concatenate(sides), np.tile(weight, 2), minlength=size)
+        at = found.maximum.at
+        if (own_M > _LARGE_SHARE * votes_M).any():
+            at = _without(votes, counts, rows, found).maximum.at
+            theta_M, shape = at.theta_M, at.shape
+        else:
+            theta_M, shape = _one_step(*sides, outcome, weight, int(ties.model), at.theta_M, at.shape, inverse_QQ)
+        agreement_V[voter] = _bounds(*sides, outcome, weight, int(ties.model), theta_M, shape, p_VK[voter])
+    return p_VK, agreement_V
+
+
+def _without(votes: Votes, counts: Counts, rows: NDArray[np.int64], found: Estimate) -> Estimate:
+    """The fit of everybody else's votes."""
+    own_B = np.zeros(len(votes))
+    own_B[rows] = votes.count_B[rows]
+    rest = Counts.of_outcomes(counts.names, np.maximum(counts.by_outcome_OMM - tables_by_outcome(votes, own_B), 0))
+    model = found.maximum.problem.model
+    try:
+        return estimate(table_rows(rest.by_outcome_OMM), rest, model, start=found.maximum.at)
+    except InputError:  # nobody else has voted enough for the model's parameters: nothing to hold this voter against
+        return found
+
+
+def _voters(column: pl.Series, least: int) -> tuple[list[str], NDArray[np.int32]]:
+    """The names of voters with enough votes, and the number of each vote's voter, -1 for the others."""
+    named = pl.DataFrame({"voter": column.cast(pl.String), "row": pl.int_range(len(column), eager=True)})
+    enough = named.drop_nulls("voter").group_by("voter").len().filter(pl.col("len") >= least).sort("voter")
+    codes = enough.select("voter", code=pl.int_range(pl.len(), dtype=pl.Int32))
+    joined = named.join(codes, on="voter", how="left", maintain_order="left")
+    return enough["voter"].to_list(), joined["code"].fill_null(-1).to_numpy()
+
+
+def q_values(p_V: Floats) -> Floats:
+    """Benjamini and Hochberg's adjusted p-values."""
+    order = np.argsort(p_V)
+    scaled = p_V[order] * len(p_V) / np.arange(1, len(p_V) + 1)
+    q_V = np.empty(len(p_V))
+    q_V[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return q_V
+
+
+def _report(  # noqa: PLR0917 - what a report is made of
+    votes: Votes,
+    config: FitConfig,
+    names: list[str],
+    code_B: NDArray[np.int32],
+    p_VK: Floats,
+    agreement_V: Floats,
+    rate: float,
+) -> FraudReport:
+    size = len(votes.names)
+    asked_V = 2 + 2 * (p_VK[:, 2 : 2 + size] < 1).sum(axis=1).clip(min=1)
+    least_V = p_VK.argmin(axis=1)
+    p_V = np.minimum(p_VK.min(axis=1) * asked_V, 1.0)
+    q_V = q_values(p_V)
+    flagged_V = q_V <= rate
+    votes_V = np.bincount(code_B[code_B >= 0], minlength=len(names))
+    tests = []
+    for voter in np.argsort(p_V, kind="stable").tolist():
+        which = int(least_V[voter])
+        kind = _KINDS[which] if which < 2 else _KINDS[2 + (which - 2) // size]  # noqa: PLR2004 - the first two
+        tests.append(
+            VoterTest(
+                voter=names[voter],
+                votes=int(votes_V[voter]),
+                p=float(p_V[voter]),
+                q=float(q_V[voter]),
+                flagged=bool(flagged_V[voter]),
+                finding=kind if p_V[voter] < 1 else "nothing",
+                model=votes.names[(which - 2) % size] if which >= 2 and p_V[voter] < 1 else None,  # noqa: PLR2004
+                agreement=None if np.isnan(agreement_V[voter]) else float(agreement_V[voter]),
+            )
+        )
+    gone_B = np.append(flagged_V, False)[code_B]
+    return FraudReport(
+        voters=tuple(tests),
+        tested=len(names),
+        too_few=votes.frame["voter"].drop_nulls().n_unique() - len(names),
+        flagged=int(flagged_V.sum()),
+        flagged_votes=float(votes.count_B[gone_B].sum()),
+        false_discovery_rate=rate,
+        moved=_moved(fit_votes(votes, config), fit_votes(votes.of(~gone_B), config)) if gone_B.any() else (),
+    )
+
+
+def _moved(before: Board, after: Board) -> tuple[MovedModel, ...]:
+    lines = {line.model: line for line in after.models}
+    moved = [
+        MovedModel(
+            model=line.model,
+            rating=line.rating,
+            rating_without=lines[line.model].rating,
+            rank=line.rank,
+            rank_without=lines[line.model].rank,
+        )
+        for line in before.models
+        if line.model in lines
+    ]
+    return tuple(sorted(moved, key=lambda line: -abs(line.rating - line.rating_without)))
+
+
+@njit(cache=True)
+def _one_step(  # noqa: ANN202, PLR0917 - compiled
+    first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, inverse_QQ: Any
+):
+    """The parameters without these votes: one Newton step against their score, with the information of all votes."""
+    size = len(theta_M)
+    without_M, step = theta_M.copy(), 1e-5
+    shape_without = shape
+    for r in range(len(outcome)):
+        i, j = first[r], second[r]
+        d, c = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
+        up, down = outcome_probabilities(model, d + step, c, shape), outcome_probabilities(model, d - step, c, shape)
+        slope = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
+        for m in range(size):
+            without_M[m] -= slope * (inverse_QQ[m, i] - inverse_QQ[m, j])
+        if len(inverse_QQ) > size:
+            up, down = (
+                outcome_probabilities(model, d, c, shape + step),
+                outcome_probabilities(model, d, c, shape - step),
+            )
+            along = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
+            shape_without -= along * inverse_QQ[size, size]
+    return without_M, shape_without
+
+
+@njit(cache=True)
+def _bounds(  # noqa: ANN202, PLR0917 - compiled
+    first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, p_K: Any
+):
+    """Fill the bounds of one voter; returns the agreement with the order of strengths."""
+    count, size = len(outcome), len(theta_M)
+    chance, surprise, push = np.empty((count, 4)), np.empty((count, 4)), np.empty((count, 4))
+    agreed, decided = 0.0, 0.0
+    for r in range(count):
+        i, j = first[r], second[r]
+        d, c = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
+        chances = outcome_probabilities(model, d, c, shape)
+        expected = chances[0] + (chances[2] + chances[3]) / 2
+        for o in range(4):
+            chance[r, o] = chances[o]
+            surprise[r, o] = -np.log(max(chances[o], 1e-12))
+            push[r, o] = (1.0 if o == 0 else (0.0 if o == 1 else 0.5)) - expected
+        if outcome[r] < 2:
+            decided += weight[r]
+            agreed += weight[r] if (d > 0) == (outcome[r] == 0) else 0.0
+    sign = np.ones(count)
+    p_K[0] = _chernoff(chance, surprise, outcome, weight, sign, 1.0)
+    p_K[1] = _chernoff(chance, surprise, outcome, weight, sign, -1.0)
+    for m in range(size):
+        met = False
+        for r in range(count):
+            sign[r] = 1.0 if first[r] == m else (-1.0 if second[r] == m else 0.0)
+            met = met or sign[r] != 0.0
+        if met:
+            p_K[2 + m] = _chernoff(chance, push, outcome, weight, sign, 1.0)
+            p_K[2 + size + m] = _chernoff(chance, push, outcome, weight, sign, -1.0)
+    return agreed / decided if decided > 0 else np.nan
+
+
+@njit(cache=True)
+def _chernoff(  # noqa: ANN202, PLR0917 - compiled
+    chance: Any, value: Any, outcome: Any, weight: Any, sign: Any, direction: float
+):
+    """Chernoff's bound on the chance of a sum at least as large as the one that happened, in the direction given.
+
+    The exponent is convex in u; its derivative is found zero by Newton's method with bisection.
+    """
+    low, high, u = 0.0, 64.0, 0.5
+    reached = 0.0
+    for r in range(len(outcome)):
+        reached += weight[r] * sign[r] * direction * value[r, outcome[r]]
+    best = 0.0
+    for _ in range(40):
+        exponent, slope, curve = -u * reached, -reached, 0.0
+        for r in range(len(outcome)):
+            factor = weight[r] * sign[r] * direction
+            if factor == 0.0:
+                continue
+            total, first, second, largest = 0.0, 0.0, 0.0, -1e300
+            for o in range(4):
+                if chance[r, o] > 0:
+                    largest = max(largest, u * factor * value[r, o])
+            for o in range(4):
+                if chance[r, o] > 0:
+                    t = factor * value[r, o]
+                    e = chance[r, o] * np.exp(u * t - largest)
+                    total += e
+                    first += e * t
+                    second += e * t * t
+            exponent += largest + np.log(total)
+            slope += first / total
+            curve += second / total - (first / total) ** 2
+        best = min(best, exponent)
+        if slope > 0:
+            high = u
+        else:
+            low = u
+        newton = u - slope / curve if curve > 0 else -1.0
+        following = newton if low < newton < high else (low + high) / 2
+        if abs(following - u) < 1e-6:
+            break
+        u = following
+    return np.exp(best)

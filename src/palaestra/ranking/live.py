@@ -1,0 +1,99 @@
+"""A board that follows votes as they come: counts grow, and the next fit begins where the last one ended.
+
+Adding a vote costs what a fit of counts costs from a start next to its maximum, whatever the number of votes before. What
+needs several fits or a simulation (held-out loss, calibration, simultaneous ranks) is made anew when the votes have grown by
+one in a hundred, or models have changed; in between the board shows the last of it.
+
+For settings that need no single votes; with others, use `fit`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from palaestra.ranking.assembly import Details, assemble
+from palaestra.ranking.board import Board
+from palaestra.ranking.config import FitConfig, Ties
+from palaestra.ranking.counts import Counts, count_votes
+from palaestra.ranking.estimate import estimate, spread
+from palaestra.ranking.fit import check_counts_suffice, fit_counts
+from palaestra.ranking.sample import Sample
+from palaestra.ranking.votes import code_votes
+from palaestra.schema import VoteData
+from palaestra.stats.newton import one_thread
+from palaestra.stats.passes import Parameters
+from palaestra.stats.rows import table_rows
+
+_GROWTH = 1.01
+
+
+class LiveFit:
+    """Called with new votes, gives the board of all votes so far.
+
+    Args:
+        config: settings of the fit.
+        **settings: or its fields by name.
+
+    Raises:
+        InputError: a setting needs single votes.
+    """
+
+    def __init__(self, config: FitConfig | None = None, **settings: Any) -> None:  # noqa: ANN401 - FitConfig's fields
+        self.config = FitConfig(**((config or FitConfig()).model_dump() | settings))
+        check_counts_suffice(self.config)
+        self._counts: Counts | None = None
+        self._voters: set[str] = set()
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+        self._at: Parameters | None = None
+        self._board: Board | None = None
+        self._whole_at = 0.0
+
+    def __call__(self, votes: pl.DataFrame) -> Board:
+        """The board with these votes added.
+
+        Raises:
+            VoteFileError: the frame does not hold votes; nothing is added then.
+        """
+        from palaestra.store.formats import check_votes
+
+        frame = check_votes(votes).frame
+        self._remember(frame)
+        added = count_votes(code_votes(frame))
+        counts = added if self._counts is None else self._counts.plus(added)
+        known = self._counts is not None and self._counts.names == counts.names
+        self._counts = counts
+        if not counts.names or not known or counts.votes > _GROWTH * self._whole_at or self.config.ties is Ties.AUTO:
+            return self._whole(counts)
+        return self._quick(counts)
+
+    def _remember(self, frame: pl.DataFrame) -> None:
+        if "voter" in frame.columns:
+            self._voters.update(frame["voter"].cast(pl.String).drop_nulls().unique())
+        times = frame["tstamp"].drop_nulls() if "tstamp" in frame.columns else pl.Series([], dtype=pl.Datetime)
+        if len(times):
+            self._first = min(filter(None, (self._first, times.min())))  # ty: ignore[no-matching-overload] - times
+            self._last = max(filter(None, (self._last, times.max())))  # ty: ignore[no-matching-overload] - times
+
+    def _data(self, counts: Counts) -> VoteData:
+        voters = len(self._voters) or None
+        return VoteData(votes=counts.votes, voters=voters, sha256=counts.sha256(), first=self._first, last=self._last)
+
+    def _whole(self, counts: Counts) -> Board:
+        self._board = fit_counts(counts, self.config, data=self._data(counts))
+        self._whole_at = counts.votes
+        self._at = None
+        return self._board
+
+    def _quick(self, counts: Counts) -> Board:
+        assert self._board is not None  # noqa: S101 - a whole fit came first
+        with one_thread():
+            sample = Sample(counts, table_rows(counts.by_outcome_OMM))
+            found = estimate(sample.rows, counts, self.config.ties.model, start=self._at)
+            self._at = found.maximum.at
+            details = Details(self.config, self.config.ties, {}, self._data(counts), "overall")
+            self._board = assemble(sample, found, spread(sample, found, self.config), None, details, before=self._board)
+        return self._board
