@@ -89,7 +89,7 @@ def play(tmp_path: Path) -> Callable[..., None]:
         async def whole() -> None:
             ledger, models = Ledger(f"sqlite:///{tmp_path / 'arena.db'}"), Models()
             chosen = ArenaSettings.model_validate({"pace": 100_000.0} | settings)
-            app = create_app(chosen, ledger=ledger, specs=SPECS, ask=models.ask, fit=ranking.fit)
+            app = create_app(chosen, ledger=ledger, specs=SPECS, ask=models.ask, fit=ranking.LiveFit())
             async with _running(app), client(app) as http:
                 await story(Arena(http, models, ledger))
             ledger.close()
@@ -292,7 +292,7 @@ def test_after_a_crash_nobody_sees_which_model_was_ahead(play: Callable[..., Non
         with sqlite3.connect(tmp_path / "arena.db") as source, sqlite3.connect(copied) as target:
             source.backup(target)
         ledger = Ledger(f"sqlite:///{copied}")
-        app = create_app(ArenaSettings(), ledger=ledger, specs=SPECS, ask=arena.models.ask, fit=ranking.fit)
+        app = create_app(ArenaSettings(), ledger=ledger, specs=SPECS, ask=arena.models.ask, fit=ranking.LiveFit())
         async with _running(app), client(app) as http:
             http.cookies.update(arena.http.cookies)
             event = await Arena(http, arena.models, ledger).last_event(turn)

@@ -40,7 +40,7 @@ def create_app(settings: ArenaSettings, *, ledger: Ledger, specs: Sequence[Model
         ledger: open; closed by whoever opened it.
         specs: the contestants, at least two.
         ask: asks a model by name; yields text and at last a Completion, or raises ModelError.
-        fit: turns a frame of votes into a leaderboard.
+        fit: called with the votes that are new, gives the leaderboard of all votes so far.
 
     Raises:
         InputError: fewer than two contestants.

@@ -1,7 +1,8 @@
 """The live board: a pure function of the ledger, fitted again when votes come.
 
-Votes are append-only, so the board reads only those after the last one that it knows. Fits are never run side by side:
-whoever asks while one is running gets the next one, which includes every vote committed before the asking.
+Votes are append-only, so the board reads only those after the last one that it knows, and hands on only these. Fits are
+never run side by side: whoever asks while one is running gets the next one, which includes every vote committed before the
+asking.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ class LiveBoard:
 
     Args:
         ledger: where the votes are.
-        fit: turns a frame of votes into a leaderboard.
+        fit: called with the votes that are new, gives the leaderboard of all votes so far.
     """
 
     def __init__(self, ledger: Ledger, fit: Fit) -> None:
         self._ledger = ledger
         self._fit = fit
-        self._votes = vote_frame(ledger.engine)
+        self._last = 0
         self._lock = asyncio.Lock()
         self._waiting: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self.current = fit(self._votes)
+        self.current = self._read_and_fit()
 
     async def refresh(self) -> Leaderboard:
         """The board of every vote committed before this call."""
@@ -63,12 +64,14 @@ class LiveBoard:
     async def _refit(self) -> None:
         async with self._lock:
             self._waiting = None  # whoever asks from here on may have voted after our reading: theirs is the next fit
-            self._votes, self.current = await asyncio.to_thread(self._read_and_fit)
+            self.current = await asyncio.to_thread(self._read_and_fit)
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _read_and_fit(self) -> tuple[pl.DataFrame, Leaderboard]:
-        last = int(self._votes["id"][-1]) if self._votes.height else 0
-        newer = vote_frame(self._ledger.engine, after=last)
-        votes = pl.concat([self._votes, newer]) if newer.height else self._votes
-        return votes, self._fit(votes)
+    def _read_and_fit(self) -> Leaderboard:
+        newer = vote_frame(self._ledger.engine, after=self._last)
+        if newer.is_empty() and self._last:
+            return self.current
+        board = self._fit(newer)
+        self._last = int(newer["id"][-1]) if newer.height else 0
+        return board

@@ -61,39 +61,39 @@ class LiveFit:
         from palaestra.store.formats import check_votes
 
         frame = check_votes(votes).frame
-        self._remember(frame)
         added = count_votes(code_votes(frame))
         counts = added if self._counts is None else self._counts.plus(added)
         known = self._counts is not None and self._counts.names == counts.names
-        self._counts = counts
+        data = self._data(counts, frame)
         if not counts.names or not known or counts.votes > _GROWTH * self._whole_at or self.config.ties is Ties.AUTO:
-            return self._whole(counts)
-        return self._quick(counts)
+            board, at = fit_counts(counts, self.config, data=data), None
+            self._whole_at = counts.votes
+        else:
+            board, at = self._quick(counts, data)
+        self._counts, self._board, self._at = counts, board, at  # all or nothing: a fit that fails has added no votes
+        self._voters, self._first, self._last = self._seen(frame)
+        return board
 
-    def _remember(self, frame: pl.DataFrame) -> None:
+    def _seen(self, frame: pl.DataFrame) -> tuple[set[str], datetime | None, datetime | None]:
+        """The voters, and the first and the last time, once these votes are added."""
+        voters, first, last = self._voters, self._first, self._last
         if "voter" in frame.columns:
-            self._voters.update(frame["voter"].cast(pl.String).drop_nulls().unique())
+            voters = voters | set(frame["voter"].cast(pl.String).drop_nulls().unique())
         times = frame["tstamp"].drop_nulls() if "tstamp" in frame.columns else pl.Series([], dtype=pl.Datetime)
         if len(times):
-            self._first = min(filter(None, (self._first, times.min())))  # ty: ignore[no-matching-overload] - times
-            self._last = max(filter(None, (self._last, times.max())))  # ty: ignore[no-matching-overload] - times
+            first = min(filter(None, (first, times.min())))  # ty: ignore[no-matching-overload] - times
+            last = max(filter(None, (last, times.max())))  # ty: ignore[no-matching-overload] - times
+        return voters, first, last
 
-    def _data(self, counts: Counts) -> VoteData:
-        voters = len(self._voters) or None
-        return VoteData(votes=counts.votes, voters=voters, sha256=counts.sha256(), first=self._first, last=self._last)
+    def _data(self, counts: Counts, frame: pl.DataFrame) -> VoteData:
+        voters, first, last = self._seen(frame)
+        told = len(voters) if "voter" in frame.columns else None
+        return VoteData(votes=counts.votes, voters=told, sha256=counts.sha256(), first=first, last=last)
 
-    def _whole(self, counts: Counts) -> Board:
-        self._board = fit_counts(counts, self.config, data=self._data(counts))
-        self._whole_at = counts.votes
-        self._at = None
-        return self._board
-
-    def _quick(self, counts: Counts) -> Board:
-        assert self._board is not None  # noqa: S101 - a whole fit came first
+    def _quick(self, counts: Counts, data: VoteData) -> tuple[Board, Parameters]:
         with one_thread():
             sample = Sample(counts, table_rows(counts.by_outcome_OMM))
             found = estimate(sample.rows, counts, self.config.ties.model, start=self._at)
-            self._at = found.maximum.at
-            details = Details(self.config, self.config.ties, {}, self._data(counts), "overall")
-            self._board = assemble(sample, found, spread(sample, found, self.config), None, details, before=self._board)
-        return self._board
+            details = Details(self.config, self.config.ties, {}, data, "overall")
+            board = assemble(sample, found, spread(sample, found, self.config), None, details, before=self._board)
+        return board, found.maximum.at

@@ -82,16 +82,15 @@ def maximise(
     Raises:
         numpy.linalg.LinAlgError: the information cannot be factorised in doubles.
     """
-    at, last = start or problem.start(), np.inf
+    at, last = start or problem.start(), 0.0
     score_Q, information_QQ = _derivatives(problem, at, resampling)
     for iteration in range(1, _MOST_STEPS + 1):
         step_Q = _ascent(problem, information_QQ, score_Q)
         if not np.isfinite(step_Q).all():
             raise np.linalg.LinAlgError("a step that is no number")
         size = np.abs(step_Q).max()
-        if size < last_step or (
-            size < _NEAR and size**3 < last_step * last**2
-        ):  # the next step would be about size³ / last²
+        quadratic = size < _NEAR and 1e3 * size**3 < last_step * last**2  # the next step would be about size³ / last²
+        if size < last_step or quadratic:
             return Maximum(problem, _centred(problem, at.moved(step_Q, problem.model)), information_QQ, iteration, True)
         slope = score_Q @ step_Q
         for _ in range(_MOST_HALVINGS):

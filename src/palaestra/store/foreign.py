@@ -193,12 +193,11 @@ def _games(read: _Read) -> Translation:
         for game in range(len(_ORDERS))
     ]
     verdicts = _verdicts(read._replace(frame=read.frame.drop("games").with_columns(scores)))
-    seen = [Complaint("games", "found {} games, expected two", other_B, number)]
-    seen += [
-        Complaint("games", complaint.said, complaint.bad_B, score)
-        for complaint, score in zip(verdicts.complaints, scores, strict=True)
-    ]
-    return Translation(verdicts.frame, tuple(seen), verdicts.row_B, verdicts.left_out)
+    many = Complaint("games", "found {} games, expected two", other_B, number)
+    bad = (
+        Complaint("games", one.said, one.bad_B, score) for one, score in zip(verdicts.complaints, scores, strict=True)
+    )
+    return Translation(verdicts.frame, (many, *bad), verdicts.row_B, verdicts.left_out)
 
 
 def _verdicts(read: _Read) -> Translation:

@@ -26,9 +26,11 @@ def in_utc(times: pl.Series) -> pl.Series:
     seconds = pl.col(name).cast(pl.Float64, strict=False)
     microseconds = pl.when(seconds.is_between(_FIRST, _LAST, closed="left")).then((seconds * 1e6).round())
     moment = microseconds.cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    if times.dtype == pl.String:
-        moment = pl.coalesce(moment, _iso(pl.col(name)))
-    return times.to_frame().select(moment.alias(name)).to_series()
+    moments = times.to_frame().select(moment.alias(name)).to_series()
+    if times.dtype != pl.String or moments.null_count() == times.null_count():
+        return moments
+    spelled = pl.when(pl.col("moment").is_null()).then(_iso(pl.col(name)))
+    return pl.DataFrame([times, moments.alias("moment")]).select(pl.coalesce("moment", spelled).alias(name)).to_series()
 
 
 def _iso(column: pl.Expr) -> pl.Expr:
