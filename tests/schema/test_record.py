@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from palaestra import schema
 from palaestra.errors import InputError
-from palaestra.schema import Battle, Conversation, Leaderboard, Message, ModelSpec, Record, RunCard, TextPart
+from palaestra.schema import Battle, Conversation, Leaderboard, Message, ModelSpec, Record, Result, RunCard, TextPart
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 name = st.text("abcdefgh-", min_size=1, max_size=8)
@@ -104,6 +104,24 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         fit=st.builds(schema.FitReport, iterations=count, log_likelihood=number, held_out_log_loss=st.none() | number),
         warnings=st.lists(text, max_size=2).map(tuple),
         covariance=st.lists(st.lists(number, max_size=2).map(tuple), max_size=2).map(tuple),
+    ),
+    Result: st.builds(
+        lambda right, wrong, measured, **fields: Result(correct=right, total=right + wrong, **fields, **measured),
+        right=count,
+        wrong=st.integers(1, 2**40),
+        model=name,
+        benchmark=name,
+        domain=name,
+        guess_rate=st.none() | st.floats(0, 0.99),
+        measured=st.just({})
+        | st.fixed_dictionaries(
+            {"queries": count},
+            optional={"cost": st.floats(0, 1e6)},
+        )
+        | st.fixed_dictionaries(
+            {"queries": count, "seconds": st.floats(1e-3, 1e9), "concurrency": st.integers(1, 512)},
+        ),
+        date=st.none() | moment,
     ),
     RunCard: st.builds(
         RunCard,

@@ -182,7 +182,7 @@ def test_arena_hard(tmp_path: Path, version: str) -> None:
     read = read_votes(path, baseline=baseline if version == "0.1" else None)
     assert read.format == "arena-hard"
     assert read.skipped == (f"{path}: 1 rows without two verdicts",)
-    assert sorted(votes(read, "question_id", "voter", "game", "strength"), key=lambda vote: vote[3:]) == [
+    assert votes(read, "question_id", "voter", "game", "strength") == [
         (baseline, "new", "model_a", "q1", rows[0]["judge"], 1, "strong"),
         ("new", baseline, "model_b", "q1", rows[0]["judge"], 2, "weak"),
         (baseline, "new", "tie", "q2", rows[0]["judge"], 1, "tie"),
@@ -216,7 +216,7 @@ def test_verdicts_in_a_table(tmp_path: Path) -> None:
     read = read_votes(path, baseline="base")
     assert read.format == "verdicts"
     assert read.skipped == (f"{path}: 1 rows without two verdicts", f"{path}: 1 rows of a model against itself")
-    assert sorted(votes(read, "question_id", "game", "strength"), key=lambda vote: vote[3:]) == [
+    assert votes(read, "question_id", "game", "strength") == [
         ("base", "new", "model_a", "q1", 1, "strong"),
         ("new", "base", "model_b", "q1", 2, "weak"),
         ("base", "007", "tie", "q2", 1, "tie"),
@@ -245,9 +245,8 @@ def test_alpaca_eval(tmp_path: Path) -> None:
     read = read_votes(path := write(tmp_path / "annotations.json", rows))
     assert read.format == "alpaca-eval"
     assert read.skipped == (f"{path}: 1 rows without a preference", f"{path}: 1 rows of a model against itself")
-    found = read.frame.sort("preference", "winner", maintain_order=True).select("winner", "weight").rows()
-    assert [winner for winner, _ in found] == ["tie", "model_a", "tie", "model_a", "model_b", "model_b"]
-    assert [weight for _, weight in found] == pytest.approx([1, 1, 1, 0.27, 0.73, 1])
+    assert read.frame["winner"].to_list() == ["model_a", "model_b", "tie", "tie", "model_a", "model_b"]
+    assert read.frame["weight"].to_list() == pytest.approx([1, 1, 1, 1, 0.27, 0.73])
     assert read.frame.select("model_a", "model_b", "voter").unique().rows() == [
         ("gpt4_1106_preview", "new", "weighted_alpaca_eval_gpt4_turbo")
     ]
@@ -258,6 +257,10 @@ def test_alpaca_eval(tmp_path: Path) -> None:
         ):
             read_votes(write(path, [row, row | {"preference": wrong}]))
     assert read_votes(path, skip_bad=1).frame.height == 1
+    nameless = row | {"generator_1": ""}
+    with pytest.raises(VoteFileError, match=r"row 2, column model_a: found no name.* \(3 rows are malformed\)"):
+        read_votes(write(path, [row, nameless | {"preference": 2}, nameless, nameless | {"preference": 1.2}]))
+    assert [line.split(",")[0][-5:] for line in read_votes(path, skip_bad=3).skipped] == ["row 2", "row 3", "row 4"]
 
 
 @pytest.mark.parametrize(

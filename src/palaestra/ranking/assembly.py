@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy.special import ndtri
 
 from palaestra.errors import InputError
@@ -24,6 +25,7 @@ from palaestra.stats.ranks import rank_bounds, simultaneous_rank_bounds
 Floats = NDArray[np.float64]
 
 _MEAN = 1000.0
+_LINES = TypeAdapter(list[ModelRating])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,8 @@ def _lines(
         "rank_simultaneous_lower": surely_best_M, "rank_simultaneous_upper": surely_worst_M,
     }  # fmt: skip
     rows = zip(counts.names, *(column_M.tolist() for column_M in columns.values()), strict=True)
-    return [ModelRating(**dict(zip(("model", *columns), row, strict=True))) for row in rows]
+    fields = ("model", *columns)
+    return _LINES.validate_python([dict(zip(fields, row, strict=True)) for row in rows])
 
 
 def _effects(sample: Sample, found: Estimate, spread: Spread, config: FitConfig) -> tuple[Effect, ...]:

@@ -73,9 +73,23 @@ def _sets(wins_MM: Array, connection: str) -> list[Labels]:
     """The connected sets, the largest first."""
     if not len(wins_MM):
         return []
-    count, label_M = connected_components(csr_matrix(wins_MM > 0), directed=True, connection=connection)
+    beaten_MM = wins_MM > 0
+    if _all_from_first(beaten_MM) and _all_from_first(beaten_MM.T):
+        return [np.arange(len(wins_MM))]
+    count, label_M = connected_components(csr_matrix(beaten_MM), directed=True, connection=connection)
     parts = [np.flatnonzero(label_M == label) for label in range(count)]
     return sorted(parts, key=lambda part: (-len(part), part[0]))
+
+
+def _all_from_first(beaten_MM: NDArray[np.bool_]) -> bool:
+    """Whether every model can be reached from the first; in a dense graph two or three looks tell."""
+    reached_M = np.zeros(len(beaten_MM), dtype=bool)
+    reached_M[0], new_M = True, np.array([0])
+    while len(new_M) and not reached_M.all():
+        found_M = beaten_MM[new_M].any(axis=0) & ~reached_M
+        reached_M |= found_M
+        new_M = np.flatnonzero(found_M)
+    return bool(reached_M.all())
 
 
 def _core(wins_MM: Array) -> Labels:
@@ -111,6 +125,8 @@ def _virtual_ties(part_M: Labels, outside_M: NDArray[np.bool_]) -> Array:
         part = np.flatnonzero(part_M == part_M[model])
         core = part[~outside_M[part]]
         opponents = core if len(core) else part[part != model]
+        if not len(opponents):  # a model without a vote
+            continue
         share_MM[model, opponents] += 0.5 / len(opponents)
         share_MM[opponents, model] += 0.5 / len(opponents)
     virtual_OMM = np.zeros((4, count, count))

@@ -102,28 +102,34 @@ def table_rows(weight_OMM: Floats, square_OMM: Floats | None = None) -> Rows:
             i, 1 of j. What lies on and below the diagonal is not read.
         square_OMM: the same for the sandwich's middle; left out where votes have importance one.
     """
-    square_OMM = weight_OMM if square_OMM is None else square_OMM
-    first, second = _above_diagonal(weight_OMM.shape[1])
-    weight_KO, square_KO = weight_OMM[:, first, second].T, square_OMM[:, first, second].T
+    size = weight_OMM.shape[1]
+    first, second = _above_diagonal(size)
+    weight_KO = weight_OMM.reshape(4, size * size)[:, first * size + second].T
     there_KO = weight_KO > 0
     met_K = there_KO.any(axis=1)
-    sizes_P = there_KO[met_K].sum(axis=1)
+    picked = np.flatnonzero(there_KO.reshape(-1))
+    weight_B = weight_KO.reshape(-1)[picked]
+    square_B = weight_B
+    if square_OMM is not None:
+        square_B = square_OMM.reshape(4, size * size)[:, first * size + second].T.reshape(-1)[picked]
+    sizes_P = there_KO.sum(axis=1)[met_K]
     return Rows(
-        models=weight_OMM.shape[1],
-        first_P=first[met_K].astype(np.int32),
-        second_P=second[met_K].astype(np.int32),
+        models=size,
+        first_P=first[met_K],
+        second_P=second[met_K],
         start_P=np.concatenate([[0], np.cumsum(sizes_P)]).astype(np.int64),
-        outcome_B=np.broadcast_to(np.arange(4, dtype=np.int8), there_KO.shape)[there_KO],
-        weight_B=weight_KO[there_KO],
-        square_B=square_KO[there_KO],
-        x_FB=np.zeros((0, int(sizes_P.sum()))),
+        outcome_B=(picked & 3).astype(np.int8),
+        weight_B=weight_B,
+        square_B=square_B,
+        x_FB=np.zeros((0, len(picked))),
         source_B=np.zeros(0, dtype=np.int32),
     )
 
 
 @lru_cache(maxsize=8)
-def _above_diagonal(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return np.triu_indices(size, 1)
+def _above_diagonal(size: int) -> tuple[Integers, Integers]:
+    first, second = np.triu_indices(size, 1)
+    return first.astype(np.int32), second.astype(np.int32)
 
 
 @njit(cache=True, nogil=True)

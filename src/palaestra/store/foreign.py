@@ -57,10 +57,7 @@ _TIE = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Votes in our columns, what is malformed in the rows of the source, and what was left out, in words.
-
-    `row_B` is the row of the source, from 0, that each vote came from; None if they are the same.
-    """
+    """Votes in our columns, what is malformed in the source, which row of it (from 0) each vote is from, what is left out."""
 
     frame: pl.DataFrame
     complaints: tuple[Complaint, ...] = ()
@@ -133,7 +130,6 @@ def recognise(there: Sequence[str]) -> Format:
 
 
 def _by_word(column: str, words: dict[str, str]) -> Callable[[_Read], Translation]:
-    """A reader of outcomes that are words of another vocabulary."""
     said = f"found {{!r}}, expected {', '.join(words)}"
 
     def read(read: _Read) -> Translation:
@@ -232,11 +228,13 @@ def _verdicts(read: _Read) -> Translation:
 def _of_two(
     source: str, votes: pl.DataFrame, complaints: tuple[Complaint, ...], row_B: Rows, lost: dict[str, int]
 ) -> Translation:
-    """Votes between two models: in these files the baseline also meets itself, which says nothing about anybody."""
+    """Votes between two models, in the order of the file: here the baseline also meets itself, which says nothing."""
     same_B = votes.select((pl.col("model_a") == pl.col("model_b")).fill_null(value=False)).to_series().to_numpy()
     lost = lost | {"of a model against itself": len(np.unique(row_B[same_B]))}
     left_out = tuple(f"{source}: {number} rows {which}" for which, number in lost.items() if number)
-    return Translation(votes.filter(pl.Series(~same_B)), complaints, row_B[~same_B], left_out)
+    order_B = np.argsort(row_B, kind="stable")
+    order_B = order_B[~same_B[order_B]]
+    return Translation(votes[order_B], complaints, row_B[order_B], left_out)
 
 
 _OURS = frozenset(REQUIRED)

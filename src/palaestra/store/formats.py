@@ -7,11 +7,12 @@ that are wanted; a JSON file is gone through object by object (`objects.py`) onl
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-from polars.exceptions import ComputeError, PolarsError
+from polars.exceptions import ComputeError, PanicException, PolarsError
 
 from palaestra.errors import InputError, VoteFileError
 from palaestra.store.checking import VoteFile, check_votes, sift
@@ -106,14 +107,12 @@ def _load(path: Path, wanted: Wanted | None) -> tuple[pl.DataFrame, Format]:
         raise VoteFileError(f"no file {path}; expected {_KINDS}")
     try:
         data = _bytes(path) if path.suffix in _COMPRESSED else path
-        for read in _READERS[kind]:
-            try:
+        *quick, last = _READERS[kind]
+        for read in quick:
+            with suppress(PolarsError):
                 return _collected(read(path, data), str(path), wanted)
-            except PolarsError:
-                if read is _READERS[kind][-1]:
-                    raise
-        raise AssertionError(kind)
-    except (OSError, PolarsError, pa.ArrowException, UnicodeError) as error:
+        return _collected(last(path, data), str(path), wanted)
+    except (OSError, PolarsError, PanicException, pa.ArrowException, UnicodeError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise VoteFileError(f"cannot read {path}: {said}; expected {_KINDS}") from error
 
