@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
 
 import pytest
 from scipy import stats
@@ -56,3 +58,28 @@ def test_with_fewer_than_two_in_service_there_is_no_pair() -> None:
 def test_one_model_is_no_arena() -> None:
     with pytest.raises(InputError, match=r"found 1 model.*at least two.*models\.toml"):
         Matchmaker(["one"])
+
+
+def test_a_plan_is_followed_and_its_probabilities_are_stored() -> None:
+    """The plan sees who is in service; what is stored is what was drawn with."""
+    now, seen = 0.0, []
+
+    def plan(models: Sequence[str]) -> dict[tuple[str, str], float]:
+        seen.append(tuple(models))
+        pairs = list(combinations(models, 2))
+        return {pair: 0.7 if number == 0 else 0.3 / (len(pairs) - 1) for number, pair in enumerate(pairs)}
+
+    matchmaker = Matchmaker(MODELS, seed=5, plan=plan, clock=lambda: now)
+    drawn: Counter[frozenset[str]] = Counter()
+    for _ in range(6_000):
+        pair = matchmaker.draw()
+        assert pair is not None
+        assert pair.method == "active"
+        both = frozenset({pair.model_a, pair.model_b})
+        assert pair.propensity == pytest.approx(0.7 if both == {"one", "two"} else 0.06)
+        drawn[both] += 1
+    assert drawn[frozenset({"one", "two"})] / 6_000 == pytest.approx(0.7, abs=0.03)
+    for _ in range(3):
+        matchmaker.report("one", answered=False)
+    assert matchmaker.draw() is not None
+    assert seen[-1] == ("two", "three", "four")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -25,14 +25,26 @@ from palaestra.arena.pairing import Matchmaker
 from palaestra.arena.settings import ArenaSettings
 from palaestra.arena.turns import Ask
 from palaestra.errors import DatabaseError, LedgerError
-from palaestra.schema import ModelSpec
+from palaestra.schema import Leaderboard, ModelSpec
 from palaestra.store.ledger import Ledger
 
 _STATIC = Path(__file__).parent / "static"
 _log = logging.getLogger(__name__)
 
 
-def create_app(settings: ArenaSettings, *, ledger: Ledger, specs: Sequence[ModelSpec], ask: Ask, fit: Fit) -> FastAPI:
+PlanForBoard = Callable[[Leaderboard, Sequence[str]], Mapping[tuple[str, str], float]]
+"""The probability of each unordered pair of some models, given the board."""
+
+
+def create_app(
+    settings: ArenaSettings,
+    *,
+    ledger: Ledger,
+    specs: Sequence[ModelSpec],
+    ask: Ask,
+    fit: Fit,
+    plan: PlanForBoard | None = None,
+) -> FastAPI:
     """The application.
 
     Args:
@@ -41,6 +53,7 @@ def create_app(settings: ArenaSettings, *, ledger: Ledger, specs: Sequence[Model
         specs: the contestants, at least two.
         ask: asks a model by name; yields text and at last a Completion, or raises ModelError.
         fit: called with the votes that are new, gives the leaderboard of all votes so far.
+        plan: how pairs are drawn, given the current board; evenly if None.
 
     Raises:
         InputError: fewer than two contestants.
@@ -50,8 +63,9 @@ def create_app(settings: ArenaSettings, *, ledger: Ledger, specs: Sequence[Model
     if interrupted:
         _log.warning("%d answers were left unfinished by the last server; they are marked as interrupted", interrupted)
     by_name = {spec.name: spec for spec in specs}
-    battles = Battles(settings, ledger, Matchmaker(list(by_name), seed=settings.seed), ask)
     board = LiveBoard(ledger, fit)
+    planned = None if plan is None else lambda models: plan(board.current, models)
+    battles = Battles(settings, ledger, Matchmaker(list(by_name), seed=settings.seed, plan=planned), ask)
     app = FastAPI(title="Palaestra arena", lifespan=_lifespan(battles), docs_url=None, redoc_url=None)
     app.state.battles = battles
     app.add_middleware(Guard)

@@ -1,9 +1,9 @@
 """Who meets whom: a pair drawn at random, with the probability of drawing it, and the sides tossed separately.
 
-First edition: uniform over the unordered pairs of the models that are in service. A model whose last calls all failed
-is rested for a while, so that a dead endpoint does not spoil every second battle; the probability that is stored is the
-one over the models that were in service at that moment. Choosing pairs by what the next vote would teach comes with
-the ranking engine; the stored propensity is what keeps estimates unbiased then.
+Even over the unordered pairs of the models that are in service, or by a plan that is handed in: a callable which gives each
+of these pairs a probability, e.g. by what the next vote would teach. A model whose last calls all failed is rested for a
+while, so that a dead endpoint does not spoil every second battle; the probability that is stored is the one over the models
+that were in service at that moment. It is what keeps estimates from unevenly drawn pairs unbiased.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 from palaestra.errors import InputError
 from palaestra.store.entries import Pairing
+
+Plan = Callable[[Sequence[str]], Mapping[tuple[str, str], float]]
+"""The probability of each unordered pair of some models, adding up to one."""
 
 _FAILURES_TO_REST = 3
 _REST_S = 60.0
@@ -27,6 +30,7 @@ class Matchmaker:
     Args:
         models: the names enrolled; at least two.
         seed: for a reproducible sequence of pairs; None draws from the operating system.
+        plan: how pairs are drawn; evenly if None.
         clock: seconds, monotonic.
 
     Raises:
@@ -34,7 +38,12 @@ class Matchmaker:
     """
 
     def __init__(
-        self, models: Sequence[str], *, seed: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        models: Sequence[str],
+        *,
+        seed: int | None = None,
+        plan: Plan | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if len(models) < 2:  # noqa: PLR2004 - a pair is two
             raise InputError(
@@ -42,6 +51,7 @@ class Matchmaker:
             )
         self.models = tuple(models)
         self._random = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - asked for by the seed
+        self._plan = plan
         self._clock = clock
         self._failures: Counter[str] = Counter()
         self._rested_until: dict[str, float] = {}
@@ -53,13 +63,19 @@ class Matchmaker:
 
     def draw(self) -> Pairing | None:
         """A pair and its propensity, or None while fewer than two models are in service."""
-        pairs = list(combinations(self.in_service(), 2))
+        models = self.in_service()
+        pairs = list(combinations(models, 2))
         if not pairs:
             return None
-        model_a, model_b = self._random.choice(pairs)
+        if self._plan is None:
+            (model_a, model_b), propensity, method = self._random.choice(pairs), 1 / len(pairs), "uniform"
+        else:
+            planned = self._plan(models)
+            (model_a, model_b) = self._random.choices(list(planned), list(planned.values()))[0]
+            propensity, method = planned[model_a, model_b], "active"
         if self._random.random() < 0.5:  # noqa: PLR2004 - a fair coin
             model_a, model_b = model_b, model_a
-        return Pairing(model_a, model_b, 1 / len(pairs), "uniform")
+        return Pairing(model_a, model_b, propensity, method)
 
     def report(self, model: str, *, answered: bool) -> None:
         """Take note of how a call went."""

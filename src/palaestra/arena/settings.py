@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,5 +33,7 @@ class ArenaSettings(BaseModel):
     """Turns answered at the same time, by one voter."""
     abandoned_after: float = Field(default=30.0, gt=0)
     """Seconds without a browser looking on, after which the models are stopped."""
+    pairing: Literal["uniform", "active"] = "uniform"
+    """uniform: all pairs alike; active: pairs whose next vote says most about the order at the top."""
     seed: int | None = None
     """Seed of the draw of pairs and sides; without one, the operating system's randomness."""

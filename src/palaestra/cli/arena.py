@@ -37,7 +37,8 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
         if local:
             console.note(f"Loading {', '.join(local)} ...")
         async with Gateway(specs) as gateway:
-            app = create_app(settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.LiveFit())
+            plan = ranking.pair_probabilities if settings.pairing == "active" else None
+            app = create_app(settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.LiveFit(), plan=plan)
             server = uvicorn.Server(
                 uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
             )

@@ -17,6 +17,7 @@ from palaestra.ranking.live import LiveFit
 from palaestra.ranking.online_elo import online_elo
 from palaestra.ranking.person import PersonalBoard, personal_board
 from palaestra.ranking.robustness import Robustness, robustness
+from palaestra.ranking.sampling import PairPlan, pair_probabilities, plan_for_board, plan_pairs
 
 __all__ = [
     "Board",
@@ -24,6 +25,7 @@ __all__ = [
     "FitConfig",
     "FraudReport",
     "LiveFit",
+    "PairPlan",
     "PersonalBoard",
     "Robustness",
     "Ties",
@@ -34,6 +36,9 @@ __all__ = [
     "fraud",
     "history",
     "online_elo",
+    "pair_probabilities",
     "personal_board",
+    "plan_for_board",
+    "plan_pairs",
     "robustness",
 ]

@@ -150,7 +150,11 @@ def _lines(
 ) -> list[ModelRating]:
     counts = sample.counts
     best_M, worst_M, surely_best_M, surely_worst_M = np.ones((4, len(counts.names)), dtype=np.int64)
-    sure = {line.model: (line.rank_simultaneous_lower, line.rank_simultaneous_upper) for line in before.models} if before else {}
+    sure = (
+        {line.model: (line.rank_simultaneous_lower, line.rank_simultaneous_upper) for line in before.models}
+        if before
+        else {}
+    )
     for part in found.connections.parts:
         best_M[part], worst_M[part] = rank_bounds(scale.lower_M[part], scale.upper_M[part])
         surely_best_M[part], surely_worst_M[part] = (
@@ -207,9 +211,7 @@ def settings_of(config: FitConfig, ties: Ties) -> dict[str, Any]:
     }
 
 
-def _report(
-    sample: Sample, found: Estimate, held: HeldOut | None, details: Details, before: Board | None
-) -> FitReport:
+def _report(sample: Sample, found: Estimate, held: HeldOut | None, details: Details, before: Board | None) -> FitReport:
     maximum = found.maximum
     report = FitReport(
         iterations=maximum.iterations,

@@ -104,7 +104,9 @@ class Counts:
         """Both together; each may have models that the other has not."""
         if set(other.names) <= set(self.names):
             places = [self.names.index(name) for name in other.names]
-            return Counts(self.names, *(_added(mine, places, more) for mine, more in zip(self.tables, other.tables, strict=True)))
+            return Counts(
+                self.names, *(_added(mine, places, more) for mine, more in zip(self.tables, other.tables, strict=True))
+            )
         names = tuple(sorted({*self.names, *other.names}))
         place = {name: number for number, name in enumerate(names)}
         tables = np.zeros((3, len(names), len(names)))

@@ -57,7 +57,7 @@ _TIE = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Votes in our columns, what is malformed in the source, which row of it (from 0) each vote is from, what is left out."""
+    """Votes in our columns, what is malformed in the source, from which row (from 0) a vote is, what is left out."""
 
     frame: pl.DataFrame
     complaints: tuple[Complaint, ...] = ()
@@ -200,7 +200,7 @@ def _verdicts(read: _Read) -> Translation:
     frame = read.frame
     if "baseline" not in frame.columns:
         if read.baseline is None:
-            raise VoteFileError(f"{read.source}: these verdicts do not name their baseline; say which model it is")
+            raise VoteFileError(f"{read.source}: these verdicts do not name their baseline; give it: --baseline NAME")
         frame = frame.with_columns(baseline=pl.lit(read.baseline))
     spelled = pl.col("game1", "game2").cast(pl.String).str.to_uppercase().str.strip_chars(" \n[]").replace(_MIRRORED)
     labels = frame.select(spelled)
