@@ -7,7 +7,7 @@ READY := .venv/.ready
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system check e2e bench bench-rank pins clean
+.PHONY: help setup demo test test-system check e2e bench bench-rank pictures pins clean
 
 help:  ## list these tasks
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -48,6 +48,9 @@ bench: bench-rank  ## measure, against named peers, in one run
 
 bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, memory, agreement, into docs/benchmarks/
 	$(BIN)/python tests/benchmarks/rank/run.py --out docs/benchmarks/rank.md
+
+pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
+	$(BIN)/python docs/images/make_ranking.py
 
 # arena-rank pins JAX and an older numpy, and cannot live beside everything else.
 .venv-peers/.ready: Makefile $(READY)

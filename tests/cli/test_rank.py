@@ -32,15 +32,17 @@ def test_the_json_of_the_interface(palaestra: Any) -> None:
     board = json.loads(done.stdout)
     assert list(board) == [
         "schema", "category", "models", "effects", "components", "settings", "data", "fit", "warnings",
+        "usable",
     ]  # fmt: skip
     assert board["schema"] == "palaestra.leaderboard/1"
     assert len(board["models"]) == 59
-    assert set(board["models"][0]) == FIELDS | {"both_bad", "preliminary"}
+    simultaneous = {"rank_simultaneous_lower", "rank_simultaneous_upper"}
+    assert set(board["models"][0]) == FIELDS | {"both_bad", "preliminary"} | simultaneous
     assert [line["rating"] for line in board["models"]] == sorted(
         (line["rating"] for line in board["models"]), reverse=True
     )
     assert set(board["data"]) == {"votes", "voters", "sha256", "first", "last"}
-    assert set(board["fit"]) == {"iterations", "log_likelihood", "held_out_log_loss", "converged"}
+    assert set(board["fit"]) >= {"iterations", "log_likelihood", "held_out_log_loss", "converged", "calibration"}
     again = palaestra("rank", "fit", str(DATA / "llmfao.csv"), "--json", "-")
     assert again.stdout == done.stdout, "same seed, same inputs, same bytes"
 

@@ -4,19 +4,23 @@
     same_organization  1 where both models are of one organisation: side a's advantage among them
     own_organization   1 where model a is of the judge's organisation, minus the same of b: a judge's self-preference
     refusal            is_refusal_a minus is_refusal_b
-    latency            difference of log(1 + seconds) to the first token (latency_, first_token_s_, total_s_)
-    citations          difference of the numbers of cited links (citation_count_, or links in the answers)
-    NAME               any other column: NAME_a minus NAME_b, or, where there is only NAME, a quality of the battle that
-                       leans towards side a; NAME:ratio is (a - b) / (a + b), NAME:log a difference of log(1 + value)
+    latency            difference of log(1 + seconds): latency_, or first_token_s_, or total_s_, the first that is there
+    citations          difference of the numbers of sources: citation_count_, or search results among the parts of
+                       answers where any has such, or links in the text of answers
+    NAME               any other column, also one in conv_metadata: NAME_a minus NAME_b, or, where there is only NAME, a
+                       quality of the battle that leans towards side a
+    NAME:ratio         (a - b) / (a + b), nothing on both sides being 0
+    NAME:log           difference of log(1 + value)
 
-Each is oriented side a minus side b: with the sides exchanged it changes its sign. Strengths are read off where all are
-zero. Coefficients per root mean square; how they are estimated is the fit's business.
+Each is oriented side a minus side b, so that with the sides exchanged it changes its sign; only what is said of side a
+itself (position, same_organization, a quality of the battle) stays. Strengths are read off where all are zero. An
+unknown organisation is nobody's. Not here: how coefficients are estimated, and per what unit they are stated (`sample`, `fit`).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +28,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.ranking.style import StyleDefinition, count_in_messages, named_features, style_features
+from palaestra.ranking.messages import WITHOUT_CODE, messages_of
+from palaestra.ranking.style import StyleDefinition, named_features, ratio, style_features, summed, unpacked
 
 Floats = NDArray[np.float64]
 
+_FORMS = ("ratio", "log")
 _LATENCIES = ("latency", "first_token_s", "total_s")
 _LINK = r"https?://[^\s)\]>]+"
 
@@ -49,72 +55,144 @@ def covariates(
 ) -> Design:
     """The covariates of votes.
 
+    Args:
+        frame: votes.
+        style: features of style, by name.
+        others: the other covariates, by name.
+        definition: the formula of a style feature.
+
     Raises:
         InputError: a column is not there, has gaps, is no number, or does not vary.
+        ValueError: there is no such definition.
     """
     features = named_features(style)
-    x_FB = np.empty((len(features) + len(others), frame.height))
-    if features:
-        x_FB[: len(features)] = style_features(frame, features, definition)
-    for f, name in enumerate(others, start=len(features)):
-        x_FB[f] = _other(frame, name)
     names = (*features, *others)
     if len(set(names)) < len(names):
         raise InputError(f"found a covariate twice among {', '.join(names)}, expected each once")
-    _check(names, x_FB)
+    x_FB = np.empty((len(names), frame.height))
+    if features:
+        style_features(frame, features, StyleDefinition(definition), out=x_FB[: len(features)])
+    for f, name in enumerate(others, start=len(features)):
+        x_FB[f] = _NAMED[name](frame) if name in _NAMED else _any(frame, name)
+    for name, x_B in zip(names, x_FB, strict=True):
+        _check(name, x_B)
     return Design(names, x_FB)
 
 
-def _check(names: Sequence[str], x_FB: Floats) -> None:
-    for name, x_B in zip(names, x_FB, strict=True):
-        squares = float(np.dot(x_B, x_B))
-        if not np.isfinite(squares):
-            row = int((~np.isfinite(x_B)).argmax()) + 1
-            raise InputError(
-                f"covariate {name}: row {row} holds no finite number; leave such rows out or mend the column"
-            )
-        if squares == 0:
-            raise InputError(f"covariate {name} is zero in all {len(x_B)} votes, so that nothing can be said of it")
-
-
-def _other(frame: pl.DataFrame, name: str) -> Floats:
-    if name == "position":
-        return np.ones(frame.height)
-    if name == "same_organization":
-        a, b = (_named(frame, f"organization_{side}", name) for side in "ab")
-        return (a == b).fill_null(value=False).cast(pl.Float64).to_numpy()
-    if name == "own_organization":
-        a, b, judge = (
-            _named(frame, f"{of}organization{side}", name) for of, side in (("", "_a"), ("", "_b"), ("judge_", ""))
+def _check(name: str, x_B: Floats) -> None:
+    if not len(x_B):
+        raise InputError(f"covariate {name}: found no votes")
+    least, most = float(x_B.min()), float(x_B.max())
+    if not (np.isfinite(least) and np.isfinite(most)):
+        row = int((~np.isfinite(x_B)).argmax()) + 1
+        raise InputError(f"covariate {name}: row {row} holds no finite number; leave such rows out or mend the column")
+    if least == most == 0:
+        raise InputError(f"covariate {name} is zero in all {len(x_B)} votes, so that nothing can be said of it")
+    if least == most and name != "position":
+        raise InputError(
+            f"covariate {name} is {least:g} in all {len(x_B)} votes; ask for `position`, the advantage of side a in each"
         )
-        return _difference((a == judge).fill_null(value=False), (b == judge).fill_null(value=False))
-    if name == "refusal":
-        return _sides(frame, "is_refusal", "")
-    if name == "latency":
-        found = [column for column in _LATENCIES if f"{column}_a" in frame.columns]
-        return _sides(frame, found[0] if found else "latency", "log")
-    if name == "citations":
-        return _citations(frame)
-    column, _, form = name.partition(":")
-    if form not in {"", "ratio", "log"}:
-        raise InputError(f"covariate {name}: found the form {form!r}, expected ratio or log")
-    return _sides(frame, column, form)
 
 
-def _sides(frame: pl.DataFrame, column: str, form: str) -> Floats:
-    """A column of each side, or one of the battle."""
-    both = _pair_of_columns(frame, column)
+def _same_organization(frame: pl.DataFrame) -> Floats:
+    a, b = (_organization(frame, f"organization_{side}", "same_organization") for side in "ab")
+    return (a == b).fill_null(value=False).cast(pl.Float64).to_numpy()
+
+
+def _own_organization(frame: pl.DataFrame) -> Floats:
+    columns = ("organization_a", "organization_b", "judge_organization")
+    a, b, judge = (_organization(frame, column, "own_organization") for column in columns)
+    own_a, own_b = ((side == judge).fill_null(value=False).cast(pl.Float64).to_numpy() for side in (a, b))
+    return own_a - own_b
+
+
+def _organization(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
+    if column not in frame.columns:
+        raise InputError(f"covariate {name} needs the column {column}; found {', '.join(frame.columns)}")
+    return frame[column].cast(pl.String)
+
+
+def _refusal(frame: pl.DataFrame) -> Floats:
+    both = _pair_of_columns(frame, "is_refusal")
     if both is None:
-        if column not in frame.columns or form:
-            raise _missing(frame, column)
-        return _numbers(frame[column])
-    a, b = (_numbers(frame[side]) for side in both)
+        hint = "; is_refusal alone does not say whose it was" if "is_refusal" in frame.columns else ""
+        raise InputError(
+            f"covariate refusal needs the columns is_refusal_a and is_refusal_b{hint}; found {', '.join(frame.columns)}"
+        )
+    return _difference(frame, both, "refusal", "")
+
+
+def _latency(frame: pl.DataFrame) -> Floats:
+    found = next((both for name in _LATENCIES if (both := _pair_of_columns(frame, name))), None)
+    if found is None:
+        needed = " or ".join(f"{name}_a and {name}_b" for name in _LATENCIES)
+        raise InputError(f"covariate latency needs the columns {needed}; found {', '.join(frame.columns)}")
+    return _difference(frame, found, "latency", "log")
+
+
+def _citations(frame: pl.DataFrame) -> Floats:
+    whole = unpacked(frame)
+    if (both := _pair_of_columns(whole, "citation_count")) is not None:
+        return _difference(whole, both, "citations", "")
+    if not {"conversation_a", "conversation_b"} <= set(whole.columns):
+        raise InputError(
+            "covariate citations needs citation_count_a and citation_count_b, or conversation_a and conversation_b; "
+            f"found values in {', '.join(whole.columns)}"
+        )
+    answers = [messages_of(whole[f"conversation_{side}"], "assistant") for side in "ab"]
+    counts = [found.per_vote(count=pl.col("sources"))["count"] for found in answers]
+    if not any(count.sum() for count in counts):
+        counts = [found.per_vote(count=WITHOUT_CODE.str.count_matches(_LINK))["count"] for found in answers]
+    a, b = (
+        _without_gaps(count.alias(f"conversation_{side}"), "citations")
+        for count, side in zip(counts, "ab", strict=True)
+    )
+    return a - b
+
+
+_NAMED: dict[str, Callable[[pl.DataFrame], Floats]] = {
+    "position": lambda frame: np.ones(frame.height),
+    "same_organization": _same_organization,
+    "own_organization": _own_organization,
+    "refusal": _refusal,
+    "latency": _latency,
+    "citations": _citations,
+}
+
+
+def _any(frame: pl.DataFrame, name: str) -> Floats:
+    """A column of each side, or one of the battle."""
+    column, _, form = name.partition(":")
+    if form and form not in _FORMS:
+        raise InputError(f"covariate {name}: found the form {form!r}, expected {' or '.join(_FORMS)}")
+    both = _pair_of_columns(frame, column)
+    if both is None and column not in frame.columns:
+        frame = unpacked(frame)
+        both = _pair_of_columns(frame, column)
+    if both is not None:
+        return _difference(frame, both, name, form)
+    if column not in frame.columns:
+        raise _missing(frame, column)
+    if form:
+        raise InputError(
+            f"covariate {name}: found the column {column} alone, expected {column}_a and {column}_b to compare"
+        )
+    return _without_gaps(summed(frame[column]), name)
+
+
+def _difference(frame: pl.DataFrame, both: tuple[str, str], name: str, form: str) -> Floats:
+    a, b = (_without_gaps(summed(frame[column]), name) for column in both)
+    if not form:
+        return a - b
+    for column, x_B in zip(both, (a, b), strict=True):
+        if (x_B < 0).any():
+            row = int((x_B < 0).argmax())
+            raise InputError(f"covariate {name}: row {row + 1} of {column} holds {x_B[row]:g}, expected 0 or more")
     if form == "log":
         return np.log1p(a) - np.log1p(b)
-    if form == "ratio":
-        with np.errstate(invalid="ignore"):
-            return np.where((a == 0) & (b == 0), 0.0, (a - b) / (a + b))
-    return a - b
+    found_B = np.empty(len(a))
+    ratio(a, b, 0.0, found_B)
+    return found_B
 
 
 def _pair_of_columns(frame: pl.DataFrame, column: str) -> tuple[str, str] | None:
@@ -127,38 +205,21 @@ def _pair_of_columns(frame: pl.DataFrame, column: str) -> tuple[str, str] | None
     return None
 
 
-def _citations(frame: pl.DataFrame) -> Floats:
-    if _pair_of_columns(frame, "citation_count") is not None:
-        return _sides(frame, "citation_count", "")
-    a, b = (_named(frame, f"conversation_{side}", "citations") for side in "ab")
-    return _difference(count_in_messages(a, "assistant", _LINK), count_in_messages(b, "assistant", _LINK))
-
-
-def _difference(a: pl.Series, b: pl.Series) -> Floats:
-    return (a.cast(pl.Float64) - b.cast(pl.Float64)).to_numpy()
-
-
-def _named(frame: pl.DataFrame, column: str, covariate: str) -> pl.Series:
-    if column not in frame.columns:
-        raise InputError(f"covariate {covariate} needs the column {column}; found {', '.join(frame.columns)}")
-    return frame[column]
-
-
-def _numbers(values: pl.Series) -> Floats:
-    numbers = values.cast(pl.Float64, strict=False)
-    gaps = numbers.is_null()
-    if gaps.any():
-        row = int(gaps.arg_max() or 0)
+def _without_gaps(numbers: pl.Series, name: str) -> Floats:
+    if numbers.null_count():
+        missing = numbers.is_null()
         raise InputError(
-            f"covariate {values.name}: row {row + 1} holds {values[row]!r}, expected a number ({gaps.sum()} such rows)"
+            f"covariate {name}: {missing.sum()} of {len(numbers)} rows have no {numbers.name}, the first is row "
+            f"{(missing.arg_max() or 0) + 1}; leave them out, e.g. with the category 'known={numbers.name} IS NOT NULL'"
         )
-    return numbers.to_numpy()
+    return numbers.cast(pl.Float64).to_numpy()
 
 
 def _missing(frame: pl.DataFrame, column: str) -> InputError:
-    near = difflib.get_close_matches(column, [*frame.columns, "position", "latency", "citations", "refusal"], n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    sides = {name.removesuffix(f"_{side}") for side in "ab" for name in frame.columns if name.endswith(f"_{side}")}
+    near = difflib.get_close_matches(column, sorted({*frame.columns, *sides, *_NAMED}), n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
     return InputError(
-        f"covariate {column}: found neither {column}_a and {column}_b nor {column}{hint} The votes have "
-        f"{', '.join(frame.columns)}"
+        f"covariate {column}: found neither {column}_a and {column}_b nor {column}{hint} There are values in "
+        f"{', '.join(frame.columns)}; {', '.join(_NAMED)} have names of their own"
     )

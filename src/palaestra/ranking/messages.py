@@ -1,9 +1,9 @@
 r"""Conversations in columns: what one role has said in them, and how much of something, vote by vote.
 
-A conversation is a list of messages with `role` and `content`, or its JSON. Content is text, or a list of typed parts, of
-which those of type `text` are the text, joined by a blank line, as in `schema.Message.text`. Tokens are estimated by words
-and marks, `\w+|[^\w\s]`, with each character by itself in scripts that put no blanks between words (Chinese, Japanese, Thai,
-Lao, Khmer, Burmese): an estimate, no tokenizer's count. Not here: what of a text is style (`style`).
+A conversation is a list of messages with `role` and `content`, or its JSON. Content is text, or a list of typed parts:
+those of type `text`, joined by a blank line, as in `schema.Message.text`. Tokens are estimated by words and marks,
+`\w+|[^\w\s]`, and by single characters in scripts that put no blanks between words (Chinese, Japanese, Thai, Lao,
+Khmer, Burmese): an estimate, no tokenizer's count. Not here: what of a text is style (`style`).
 """
 
 from __future__ import annotations
@@ -19,47 +19,20 @@ from palaestra.errors import InputError
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 TOKEN = rf"[{_UNSPACED}]|[\w--[{_UNSPACED}]]+|[^\w\s]"
-FENCED = r"(?s)```.*?```"
-"""A block of code with its fences."""
-CODE_TAKEN_OUT = "``````"
-"""What is left of it: its fences, so that what follows them does not become the beginning of a line."""
+WITHOUT_CODE = pl.col("text").str.replace_all(r"(?s)```.*?```", "``````")
+"""The text without what stands between fences, which stay, so that nothing after them begins a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
     """The messages of one role in B conversations.
 
-    `said` holds them one under the other, `row` being the place of their vote, from 0, and `message` the message.
+    `said` holds them one under the other: `row`, the place of their vote from 0; `text`; `tokens`, the count that came with
+    them, null where none did; `sources`, how many of their parts are search results.
     """
 
     talk: pl.Series
     said: pl.DataFrame
-
-    @property
-    def text(self) -> pl.Expr:
-        """The text of each."""
-        content = pl.col("message").struct.field("content")
-        parts = _part_fields(self.talk)
-        if parts:
-            part = pl.element().struct
-            text = part.field("text")
-            text = pl.when(part.field("type") == "text").then(text) if "type" in parts else text
-            content = content.list.eval(text).list.join("\n\n")
-        return content.cast(pl.String).fill_null("")
-
-    @property
-    def own_tokens(self) -> pl.Expr:
-        """The count of tokens that came with each; null where none did."""
-        there = "num_tokens" in _fields(self.talk)
-        return pl.col("message").struct.field("num_tokens") if there else pl.lit(None, dtype=pl.Int64)
-
-    @property
-    def sources(self) -> pl.Expr:
-        """How many search results each has among its parts."""
-        if "type" not in _part_fields(self.talk):
-            return pl.lit(0)
-        parts = pl.col("message").struct.field("content")
-        return parts.list.eval(pl.element().struct.field("type") == "search_result").list.sum().fill_null(0)
 
     def per_vote(self, **counts: pl.Expr) -> pl.DataFrame:
         """Sums of counts over the messages of each vote, floats; null where a vote has no conversation."""
@@ -81,16 +54,35 @@ def messages_of(talk: pl.Series, role: str) -> Messages:
         InputError: the column holds no conversations.
     """
     talk = from_json(talk, "a list of messages")
-    if not {"role", "content"} <= set(_fields(talk)):
+    fields = _fields_of_items(talk.dtype)
+    if not {"role", "content"} <= set(fields):
         raise InputError(
             f"{talk.name}: found values of type {talk.dtype}, expected a list of messages with role, content"
         )
-    rows = pl.DataFrame({"row": pl.int_range(len(talk), eager=True), "message": talk}).explode("message")
-    found = Messages(talk, rows.filter(pl.col("message").struct.field("role") == role))
-    content = _fields(talk)["content"]
-    if content not in {pl.String, pl.Null} and "text" not in _part_fields(talk):
-        raise InputError(f"{talk.name}: found content of type {content}, expected text, or a list of parts with text")
-    return found
+    message = pl.col("message").struct
+    text, sources = _read(talk.name, message.field("content"), fields["content"])
+    tokens = message.field("num_tokens") if "num_tokens" in fields else pl.lit(None, dtype=pl.Int64)
+    said = (
+        pl.DataFrame({"row": pl.int_range(len(talk), eager=True), "message": talk})
+        .explode("message")
+        .filter(message.field("role") == role)
+        .select("row", text=text.fill_null(""), tokens=tokens, sources=sources)
+    )
+    return Messages(talk, said)
+
+
+def _read(name: str, content: pl.Expr, kind: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
+    """The text of a content and the number of its sources."""
+    if kind in {pl.String, pl.Null}:
+        return content.cast(pl.String), pl.lit(0)
+    parts = _fields_of_items(kind)
+    if "text" not in parts:
+        raise InputError(f"{name}: found content of type {kind}, expected text, or a list of parts with text")
+    part = pl.element().struct
+    if "type" not in parts:
+        return content.list.eval(part.field("text")).list.join("\n\n"), pl.lit(0)
+    text = content.list.eval(pl.when(part.field("type") == "text").then(part.field("text"))).list.join("\n\n")
+    return text, content.list.eval(part.field("type") == "search_result").list.sum().fill_null(0)
 
 
 def count_in_messages(talk: pl.Series, role: str, pattern: str, *, fenced: bool = True) -> pl.Series:
@@ -106,7 +98,7 @@ def count_in_messages(talk: pl.Series, role: str, pattern: str, *, fenced: bool 
         InputError: the column holds no conversations.
     """
     messages = messages_of(talk, role)
-    text = messages.text if fenced else messages.text.str.replace_all(FENCED, CODE_TAKEN_OUT)
+    text = pl.col("text") if fenced else WITHOUT_CODE
     return messages.per_vote(count=text.str.count_matches(pattern))["count"]
 
 
@@ -131,8 +123,8 @@ def from_json(column: pl.Series, expected: str) -> pl.Series:
                     f"column {column.name}: row {row} holds {_short(text)}, expected {expected} as JSON"
                 ) from error
         raise InputError(
-            f"column {column.name}: found JSON of several shapes ({str(error).splitlines()[0]}), expected {expected} in "
-            f"each row, e.g. {_short(column.drop_nulls()[0])}"
+            f"column {column.name}: found JSON of several shapes ({str(error).splitlines()[0]}), expected {expected} "
+            f"in each row, e.g. {_short(column.drop_nulls()[0])}"
         ) from error
 
 
@@ -148,16 +140,7 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")  # noqa: PLR2004 - a line of a message
 
 
-def _fields(talk: pl.Series) -> dict[str, pl.DataType]:
-    """The fields of a message."""
-    return _fields_of_items(talk.dtype)
-
-
-def _part_fields(talk: pl.Series) -> dict[str, pl.DataType]:
-    """The fields of a typed part; none where content is text."""
-    return _fields_of_items(_fields(talk)["content"])
-
-
 def _fields_of_items(kind: pl.DataType) -> dict[str, pl.DataType]:
+    """The fields of the structs in a list; none of any other type."""
     item = getattr(kind, "inner", None)
     return {field.name: field.dtype for field in item.fields} if isinstance(item, pl.Struct) else {}

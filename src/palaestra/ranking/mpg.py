@@ -290,7 +290,10 @@ def _gaps(counts: Tally, config: MpgConfig) -> list[str]:
         f"{name} on {benchmark}" for model, name in enumerate(counts.models) for benchmark in counts.missing(model)
     ]
     if without:
-        found.append(f"no result for {_listed(without)}: only the prior stands there, and the interval is wide")
+        found.append(
+            f"no result for {_listed(without)}: only the prior stands there, around one half and wide, "
+            "so that a model may gain by what it left out"
+        )
     if counts.guess_K.any() and not config.correct_guessing:
         found.append("the results have guess rates, which are left alone unless correct_guessing is set")
     return found

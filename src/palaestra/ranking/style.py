@@ -1,26 +1,26 @@
 """Style of answers: counts of tokens and Markdown, and the formulas that turn them into features.
 
-Counts come from `conv_metadata` of the public releases (integers, or structs, maps or JSON whose values are summed), from
-flat columns of the same names, or, where both sides lack them, from the conversations. Counting follows the public rule
-(FastChat, `add_markdown_info.py`) in the answers without their fenced code: headers are lines that begin with 1 to 6 `#`
-and a blank, list items lines that begin with a number and a dot or with `-`, `*`, `+` and a blank, bold is `**...**` or
-`__...__` within a line. Tokens are `num_tokens` of the messages where all answers have it, else those of `messages.TOKEN`.
+Counts come from `conv_metadata` of the public releases (integers, or structs, maps or JSON whose values are summed),
+from flat columns of the same names, or, where a side lacks them, from the conversations. Counting is by the public rule
+(FastChat's `add_markdown_info.py`) in the answers without their fenced code: headers are lines that begin with 1 to 6
+`#` and a blank, list items lines that begin with a number and a dot or with `-`, `*`, `+`, and a blank, bold is
+`**...**` or `__...__` within a line. Tokens are `num_tokens` of the messages if all answers have it, else as in `messages`.
 
 With a and b the counts of the two sides, a feature is
 
-    blog               (a - b) / (a + b), nothing on both sides being 0       LMSYS, "Does style matter?", 2024; arena-rank
-    fastchat           (a - b) / (a + b + 1)                                  FastChat's code
-    arena-hard-v0.1    (a - b) / (a + b + 1)                                  Arena-Hard-Auto v0.1
+    blog               (a - b) / (a + b), nothing on both sides being 0   LMSYS, "Does style matter?", 2024; arena-rank
+    fastchat           (a - b) / (a + b + 1)                              FastChat's code
+    arena-hard-v0.1    (a - b) / (a + b + 1)                              Arena-Hard-Auto v0.1
     arena-hard-v2.0    tokens as in `blog`; else (p - q) / (p + q + 1) of p, q = count / (tokens + 1)
 
-Published fits also standardise and centre features over all battles. Here the fit divides by the root mean square and does
-not centre: features change sign with the sides, so centring is a left-right constant (the covariate `position`).
+Published fits also standardise and centre features over all battles. Here the fit divides by the root mean square and
+does not centre: features change sign with the sides, so centring is a left-right constant (the covariate `position`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
@@ -31,7 +31,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.ranking.messages import CODE_TAKEN_OUT, FENCED, TOKEN, count_in_messages, from_json, messages_of
+from palaestra.ranking.messages import TOKEN, WITHOUT_CODE, Messages, count_in_messages, from_json, messages_of
 
 __all__ = [
     "FEATURES",
@@ -85,13 +85,16 @@ def named_features(style: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(feature for name in style for feature in _GROUPS.get(name, (name,))))
 
 
-def style_features(frame: pl.DataFrame, style: Sequence[str], definition: StyleDefinition) -> Floats:
+def style_features(
+    frame: pl.DataFrame, style: Sequence[str], definition: StyleDefinition, *, out: Floats | None = None
+) -> Floats:
     """Features of votes, side a minus side b, shape (F, B), not standardised.
 
     Args:
         frame: votes.
         style: names of features, as `named_features` gives them.
         definition: the formula.
+        out: where they go, if not into an array of their own.
 
     Raises:
         InputError: there is nothing to count, or counts have gaps or are below zero.
@@ -99,7 +102,7 @@ def style_features(frame: pl.DataFrame, style: Sequence[str], definition: StyleD
     dense = definition == StyleDefinition.ARENA_HARD_2
     counted = style_counts(frame, [*style, "length"] if dense else style)
     count = {column.name: column.to_numpy() for column in counted}
-    x_FB = np.empty((len(style), frame.height))
+    x_FB = np.empty((len(style), frame.height)) if out is None else out
 
     def fill(f: int) -> None:
         a, b = count[f"{style[f]}_a"], count[f"{style[f]}_b"]
@@ -142,15 +145,19 @@ def style_counts(frame: pl.DataFrame, style: Sequence[str] = FEATURES) -> pl.Dat
     rest = [name for name in wanted if name not in ready]
     if rest and not {"conversation_a", "conversation_b"} <= set(whole.columns):
         raise InputError(
-            f"style {rest[0]}: found neither {_COUNTS[rest[0]].format('a')} and {_COUNTS[rest[0]].format('b')}, alone or "
+            f"style {rest[0]}: found neither {' and '.join(_COUNTS[rest[0]].format(side) for side in 'ab')}, alone or "
             f"in conv_metadata, nor conversation_a and conversation_b; found values in {', '.join(whole.columns)}"
         )
-    counts = {(name, side): summed(whole[_COUNTS[name].format(side)]) for name in ready for side in "ab"}
+    counts = {f"{name}_{side}": summed(whole[_COUNTS[name].format(side)]) for name in ready for side in "ab"}
     counts |= _counts_in_answers(whole, rest) if rest else {}
-    for (name, side), column in counts.items():
-        source = _COUNTS[name].format(side) if name in ready else f"conversation_{side}"
-        _refuse_gaps(name, source if source in frame.columns else f"conv_metadata.{source}", column)
-    return pl.DataFrame({f"{name}_{side}": counts[name, side] for name in wanted for side in "ab"})
+    sources = {
+        f"{name}_{side}": _COUNTS[name].format(side) if name in ready else f"conversation_{side}"
+        for name in wanted
+        for side in "ab"
+    }
+    counted = pl.DataFrame({name: counts[name] for name in sources})
+    _refuse_gaps(counted, {n: s if s in frame.columns else f"conv_metadata.{s}" for n, s in sources.items()})
+    return counted
 
 
 def user_tokens(frame: pl.DataFrame) -> pl.Series | None:
@@ -161,8 +168,8 @@ def user_tokens(frame: pl.DataFrame) -> pl.Series | None:
     if "conversation_a" not in whole.columns:
         return None
     messages = messages_of(whole["conversation_a"], "user")
-    own = messages.said.select(tokens=messages.own_tokens)["tokens"].null_count() == 0
-    return messages.per_vote(tokens=messages.own_tokens if own else messages.text.str.count_matches(TOKEN))["tokens"]
+    own = messages.said["tokens"].null_count() == 0
+    return messages.per_vote(tokens=pl.col("tokens") if own else pl.col("text").str.count_matches(TOKEN))["tokens"]
 
 
 def unpacked(frame: pl.DataFrame) -> pl.DataFrame:
@@ -189,7 +196,7 @@ def _bare(name: str) -> str:
 
 
 def style_columns(names: Iterable[str]) -> list[str]:
-    """Which of these columns the counting of style looks at: counts where they are, conversations where they are not."""
+    """Which of these columns the counting of style looks at: counts where they are, else conversations."""
     counts = {column.format(side) for column in _COUNTS.values() for side in "ab"}
     found = [name for name in names if name == "conv_metadata" or _bare(name) in counts]
     whole = "conv_metadata" in found or counts <= set(map(_bare, found))
@@ -197,7 +204,7 @@ def style_columns(names: Iterable[str]) -> list[str]:
 
 
 def summed(counts: pl.Series) -> pl.Series:
-    """A column as one number a vote: numbers or their text as they are, parts (h1 to h6; a struct, a map, JSON) as a sum.
+    """A column as one number a vote: numbers or their text as they are, parts (a struct, a map, their JSON) as a sum.
 
     Raises:
         InputError: the column holds something else.
@@ -206,8 +213,7 @@ def summed(counts: pl.Series) -> pl.Series:
         found = counts.cast(pl.Float64, strict=False)
         gaps = found.null_count() == counts.null_count()
         return found if gaps else summed(from_json(counts, "a number, or numbers by name,"))
-    parts = _parts(counts)
-    if any(not (part.is_numeric() or part in {pl.Boolean, pl.Null}) for part in parts):
+    if any(not (part.is_numeric() or part in {pl.Boolean, pl.Null}) for part in _parts(counts.dtype)):
         raise InputError(f"column {counts.name}: found values of type {counts.dtype}, expected numbers")
     if isinstance(counts.dtype, pl.Map):
         return counts.map.values().list.sum()
@@ -221,9 +227,8 @@ def summed(counts: pl.Series) -> pl.Series:
     return total.set(counts.is_null(), None) if counts.null_count() else total
 
 
-def _parts(counts: pl.Series) -> list[pl.DataType]:
+def _parts(kind: Any) -> list[Any]:  # noqa: ANN401 - a type of polars
     """The types of the numbers in a column."""
-    kind = counts.dtype
     if isinstance(kind, pl.Map):
         return [kind.value]
     if isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct):
@@ -231,33 +236,32 @@ def _parts(counts: pl.Series) -> list[pl.DataType]:
     return [field.dtype for field in kind.fields] if isinstance(kind, pl.Struct) else [kind]
 
 
-def _counts_in_answers(frame: pl.DataFrame, wanted: Sequence[str]) -> dict[tuple[str, str], pl.Series]:
+def _counts_in_answers(frame: pl.DataFrame, wanted: Sequence[str]) -> dict[str, pl.Series]:
     """What the answers of both sides hold; tokens are the writers' own counts on both sides, or estimates on both."""
     answers = {side: messages_of(frame[f"conversation_{side}"], "assistant") for side in "ab"}
-    own = all(found.said.select(t=found.own_tokens)["t"].null_count() == 0 for found in answers.values())
-    counts: dict[tuple[str, str], pl.Series] = {}
+    own = all(found.said["tokens"].null_count() == 0 for found in answers.values())
+    asked = {"length": pl.col("tokens") if own else pl.col("text").str.count_matches(TOKEN)}
+    for name, patterns in _MARKDOWN.items():
+        asked[name] = sum((pl.col("bare").str.count_matches(pattern) for pattern in patterns), start=pl.lit(0))
+    counts: dict[str, pl.Series] = {}
     for side, found in answers.items():
-        text = found.text
-        without_code = text.str.replace_all(FENCED, CODE_TAKEN_OUT)
-        asked = {
-            name: sum((without_code.str.count_matches(pattern) for pattern in _MARKDOWN[name]), start=pl.lit(0))
-            for name in wanted
-            if name != "length"
-        }
-        if "length" in wanted:
-            asked["length"] = found.own_tokens if own else text.str.count_matches(TOKEN)
-        counts |= {(column.name, side): column for column in found.per_vote(**asked)}
+        bare = found.said.with_columns(bare=WITHOUT_CODE) if {*wanted} & {*_MARKDOWN} else found.said
+        counted = Messages(found.talk, bare).per_vote(**{name: asked[name] for name in wanted})
+        counts |= {f"{column.name}_{side}": column for column in counted}
     return counts
 
 
-def _refuse_gaps(name: str, source: str, counts: pl.Series) -> None:
-    gaps = counts.is_null()
-    if gaps.any():
-        raise InputError(
-            f"style {name}: {gaps.sum()} of {len(gaps)} rows have no {source}, the first is row {(gaps.arg_max() or 0) + 1}; "
-            f"leave them out, e.g. with the category 'counted={source} IS NOT NULL'"
-        )
-    below = counts < 0 if counts.dtype.is_signed_integer() or counts.dtype.is_float() else None
-    if below is not None and below.any():
-        row = below.arg_max() or 0
-        raise InputError(f"style {name}: row {row + 1} has the {source} {counts[row]}, expected a count of 0 or more")
+def _refuse_gaps(counts: pl.DataFrame, sources: Mapping[str, str]) -> None:
+    for column in counts:
+        if column.null_count():
+            missing, source = column.is_null(), sources[column.name]
+            raise InputError(
+                f"style {column.name[:-2]}: {missing.sum()} of {len(column)} rows have no {source}, the first is row "
+                f"{(missing.arg_max() or 0) + 1}; leave them out, e.g. with the category 'counted={source} IS NOT NULL'"
+            )
+    for name, least in counts.min().rows(named=True)[0].items():
+        if least is not None and least < 0:
+            row = (counts[name] < 0).arg_max() or 0
+            raise InputError(
+                f"style {name[:-2]}: row {row + 1} has the {sources[name]} {counts[name][row]}, expected 0 or more"
+            )
