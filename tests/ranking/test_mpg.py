@@ -228,8 +228,22 @@ def test_the_pareto_set_is_what_nobody_beats(points: np.ndarray) -> None:
     assert pareto_chance(good_MR, points[1]) == pytest.approx(np.mean(members, axis=0))
 
 
-@given(st.integers(1, 8), st.integers(0, 2**32), st.floats(0.5, 0.99))
-@settings(max_examples=40, deadline=None)
+def widest_needed(rank_MR: np.ndarray, confidence: float) -> tuple[list, list]:
+    """Simultaneous ranges by their definition: levels from the greatest on, until enough draws are inside."""
+    ranks = np.arange(1, len(rank_MR) + 1)
+    as_good_MM = (rank_MR[:, None, :] <= ranks[:, None]).sum(axis=-1)
+    as_bad_MM = (rank_MR[:, None, :] >= ranks[:, None]).sum(axis=-1)
+    alone = (1 - confidence) / 2 * rank_MR.shape[1]
+    for level in sorted({alone, *as_good_MM.ravel(), *as_bad_MM.ravel()}, reverse=True):
+        inside_MM = (as_good_MM >= level) & (as_bad_MM >= level)
+        hits_R = np.take_along_axis(inside_MM, rank_MR - 1, axis=1).all(axis=0)
+        if level <= alone and hits_R.mean() >= confidence:
+            return [int(ranks[row].min()) for row in inside_MM], [int(ranks[row].max()) for row in inside_MM]
+    raise AssertionError
+
+
+@given(st.integers(1, 8), st.integers(0, 2**32), st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99]))
+@settings(max_examples=60, deadline=None)
 def test_ranges_of_ranks_hold_as_often_as_they_say(models: int, seed: int, confidence: float) -> None:
     rng = np.random.default_rng(seed)
     drawn_MR = rng.normal(rng.normal(0, 1, models)[:, None], rng.gamma(1, 1, models)[:, None], (models, 500))
@@ -241,6 +255,13 @@ def test_ranges_of_ranks_hold_as_often_as_they_say(models: int, seed: int, confi
     assert all_MR.all(axis=0).mean() >= confidence - 1e-12
     assert (ranges.all_lower_M <= ranges.lower_M).all()
     assert (ranges.all_upper_M >= ranges.upper_M).all()
+    assert (ranges.all_lower_M.tolist(), ranges.all_upper_M.tolist()) == widest_needed(rank_MR, confidence)
+    tail = (1 - confidence) / 2 - 1e-12
+    assert (rank_MR <= ranges.lower_M[:, None]).mean(axis=1).min() >= tail, "no range is wider than it must be"
+    assert (rank_MR >= ranges.upper_M[:, None]).mean(axis=1).min() >= tail
+    apart = rank_ranges(drawn_MR - 1000 * np.arange(models)[:, None], confidence)
+    assert all(ends.tolist() == list(range(1, models + 1)) for ends in (apart.lower_M, apart.all_lower_M))
+    assert all(ends.tolist() == list(range(1, models + 1)) for ends in (apart.upper_M, apart.all_upper_M))
     beats_MM = chance_of_beating(drawn_MR)
     assert 1 + (1 - beats_MM).sum(axis=1) - 0.5 == pytest.approx(rank_MR.mean(axis=1))
 

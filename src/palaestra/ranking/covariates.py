@@ -14,7 +14,7 @@
 
 Each is oriented side a minus side b, so that with the sides exchanged it changes its sign; only what is said of side a
 itself (position, same_organization, a quality of the battle) stays. Strengths are read off where all are zero. An
-unknown organisation is nobody's. Not here: how coefficients are estimated, and per what unit they are stated (`sample`, `fit`).
+unknown organisation is nobody's. Not here: how coefficients are estimated, and per what unit they are stated.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def covariates(
     names = (*features, *others)
     if len(set(names)) < len(names):
         raise InputError(f"found a covariate twice among {', '.join(names)}, expected each once")
+    if names and frame.is_empty():
+        raise InputError(f"covariate {names[0]}: found no votes")
     x_FB = np.empty((len(names), frame.height))
     if features:
         style_features(frame, features, StyleDefinition(definition), out=x_FB[: len(features)])
@@ -80,8 +82,6 @@ def covariates(
 
 
 def _check(name: str, x_B: Floats) -> None:
-    if not len(x_B):
-        raise InputError(f"covariate {name}: found no votes")
     least, most = float(x_B.min()), float(x_B.max())
     if not (np.isfinite(least) and np.isfinite(most)):
         row = int((~np.isfinite(x_B)).argmax()) + 1
@@ -90,7 +90,7 @@ def _check(name: str, x_B: Floats) -> None:
         raise InputError(f"covariate {name} is zero in all {len(x_B)} votes, so that nothing can be said of it")
     if least == most and name != "position":
         raise InputError(
-            f"covariate {name} is {least:g} in all {len(x_B)} votes; ask for `position`, the advantage of side a in each"
+            f"covariate {name} is {least:g} in all {len(x_B)} votes; for an advantage of side a ask for position"
         )
 
 
@@ -216,8 +216,8 @@ def _without_gaps(numbers: pl.Series, name: str) -> Floats:
 
 
 def _missing(frame: pl.DataFrame, column: str) -> InputError:
-    sides = {name.removesuffix(f"_{side}") for side in "ab" for name in frame.columns if name.endswith(f"_{side}")}
-    near = difflib.get_close_matches(column, sorted({*frame.columns, *sides, *_NAMED}), n=3)
+    known = {name[:-2] if name.endswith(("_a", "_b")) else name for name in frame.columns} | {*_NAMED}
+    near = difflib.get_close_matches(column, sorted(known), n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else "."
     return InputError(
         f"covariate {column}: found neither {column}_a and {column}_b nor {column}{hint} There are values in "

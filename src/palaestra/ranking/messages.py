@@ -27,8 +27,8 @@ WITHOUT_CODE = pl.col("text").str.replace_all(r"(?s)```.*?```", "``````")
 class Messages:
     """The messages of one role in B conversations.
 
-    `said` holds them one under the other: `row`, the place of their vote from 0; `text`; `tokens`, the count that came with
-    them, null where none did; `sources`, how many of their parts are search results.
+    `said` holds them one under the other: `row`, the place of their vote from 0; `text`; `tokens`, the count that came
+    with them, null where none did; `sources`, how many of their parts are search results.
     """
 
     talk: pl.Series

@@ -23,7 +23,7 @@ Box = tuple[float, float, float, float]
 
 _WIDTH, _HEIGHT = 560, 400
 _CELL = 30
-_LETTER, _LINE = 6.3, 14.0
+_LETTER, _LINE = 6.0, 14.0
 _WIDE = 5
 """A range with ends this many times apart has a logarithmic axis."""
 _ANCHORS = {

@@ -13,6 +13,7 @@ Axes: `_M` models, `_K` benchmarks, `_D` domains, `_R` draws.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def rank_ranges(drawn_MR: Floats, confidence: float) -> RankRanges:
     tail_MM = np.minimum(as_good_MM, as_bad_MM)
     farthest_R = np.sort(np.take_along_axis(tail_MM, rank_MR, axis=1).min(axis=0))
     alone = (1 - confidence) / 2 * draws
-    together = min(alone, farthest_R[int((1 - confidence) * draws)])
+    together = min(alone, farthest_R[draws - ceil(confidence * draws)])
 
     def ends(level: float) -> tuple[Integers, Integers]:
         return 1 + (as_good_MM < level).sum(axis=1), (as_bad_MM >= level).sum(axis=1)

@@ -1,18 +1,21 @@
 """Which pair next: the one whose next vote takes most off the uncertainty that matters, with exact propensities.
 
-What matters is the order at the top. A pair (i, j) matters as far as one of the two may belong to the best k (r, its
-probability under the current estimate) and their order is open: w_ij = max(r_i, r_j) · 2 Φ(-|t_i - t_j| / s_ij). The
-uncertainty is the sum of w_ij Var(t_i - t_j) / s_ij², an L-optimal design (Chaloner and Verdinelli, 1995) whose weights
-follow what is known. A vote on (a, b) adds information h = p (1 - p) along z = e_a - e_b, which changes the covariance C to
-C - C z z' C h / (1 + h z' C z) and takes off
+What is known: strengths t with covariance C from the votes, and the prior that models of one arena are alike, t ~ N(0,
+`PRIOR_SD`²) around their mean. It says something only where votes do not: of models without a vote, of those with a few, and
+of how sets of models that never met compare.
+
+What matters is the order at the top. A pair (i, j) matters as far as both may belong to the best k (r, the probability of
+that) and their order is open: w_ij = √(r_i r_j) · 2 Φ(-|t_i - t_j| / s_ij). The uncertainty is the sum of w_ij
+Var(t_i - t_j) / s_ij², an L-optimal design (Chaloner and Verdinelli, 1995) whose weights follow what is known. A vote on
+(a, b) adds information h = p (1 - p) along z = e_a - e_b, changes C to C - C z z' C h / (1 + h z' C z), and takes off
 
     gain(a, b) = h z' C L C z / (1 + h z' C z),    L = the Laplacian of w_ij / s_ij²
 
-for all pairs at once from one matrix C L C. A model with few votes has a large variance and comes first by itself; one without
-a vote enters with the prior N(mean, `PRIOR_SD`²), that of models met for the first time.
+for all pairs at once from one matrix C L C. Pairs are drawn with probability proportional to the square of the gain, mixed
+with an even draw: `explore` of all draws, so that no pair in service has a propensity below explore / pairs and
+inverse-propensity weights stay bounded. `tests/benchmarks/sampling.py` measures the rule against others.
 
-Pairs are drawn with probability proportional to the gain's square, mixed with an even draw: `explore` of all draws, so that
-no pair in service has a propensity below explore / pairs and inverse-propensity weights stay bounded.
+Not here: the drawing itself, and the weights of a fit (`weights.py`).
 """
 
 from __future__ import annotations
@@ -31,9 +34,12 @@ from palaestra.schema import Leaderboard
 Floats = NDArray[np.float64]
 
 PRIOR_SD = 1.0
-"""Of a new model's strength, natural units: 174 Elo."""
+"""Of the models' strengths around their mean, natural units: 174 Elo."""
+_UNKNOWN = 1e4 * PRIOR_SD**2
+"""Variance of a level that no vote has fixed: as good as infinite beside the prior's."""
 _DRAWS = 1000
 _POWER = 2
+_LEAST = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class PairPlan:
         """The pairs with the largest gain: names, gain as a share of the largest one, propensity."""
         first, second = np.triu_indices(len(self.names), 1)
         gain_P = self.gain_MM[first, second]
-        most = max(float(gain_P.max(initial=0.0)), 1e-300)
+        most = max(float(gain_P.max(initial=0.0)), _LEAST)
         return [
             (
                 self.names[first[p]],
@@ -69,6 +75,8 @@ def plan_pairs(
     theta_M: Floats,
     covariance_MM: Floats,
     *,
+    part_M: NDArray[np.int64] | None = None,
+    in_service_M: NDArray[np.bool_] | None = None,
     top: int = 10,
     explore: float = 0.1,
     seed: int = 0,
@@ -76,35 +84,35 @@ def plan_pairs(
     """Probabilities of all pairs.
 
     Args:
-        names: the models that may be drawn.
-        theta_M: their strengths in natural units.
-        covariance_MM: the covariance of these; infinite variance for a model that has no vote yet.
-        top: how many of the best matter.
+        names: all models.
+        theta_M: their strengths in natural units, whatever their level.
+        covariance_MM: the covariance of these, in any gauge.
+        part_M: equal numbers for models that votes connect, all of them if None. A model without a vote is a part of its
+            own, and its strength and covariance are not looked at.
+        in_service_M: the models that may be drawn; all if None.
+        top: how many of the best of these matter.
         explore: the share of draws that is even over all pairs.
         seed: of the simulation that says who may be among the best.
 
+    Returns:
+        The plan of the models in service, in the order of `names`.
+
     Raises:
-        InputError: fewer than two models, or a share outside 0 to 1.
+        InputError: fewer than two models are in service, none matter, or a share is outside 0 to 1.
     """
-    if len(names) < 2:  # noqa: PLR2004 - a pair is two
-        raise InputError(f"found {len(names)} models, expected at least two to make a pair")
+    service_M = np.ones(len(names), dtype=bool) if in_service_M is None else np.asarray(in_service_M, dtype=bool)
+    drawable = tuple(name for name, may in zip(names, service_M, strict=True) if may)
+    if len(drawable) < 2:  # noqa: PLR2004 - a pair is two
+        raise InputError(f"found {len(drawable)} models, expected at least two to make a pair")
+    if top < 1:
+        raise InputError(f"found top = {top}, expected at least 1 model that matters")
     if not 0 <= explore <= 1:
         raise InputError(f"found explore = {explore}, expected a share from 0 to 1")
-    theta_M, covariance_MM = _with_prior(np.asarray(theta_M, float), np.asarray(covariance_MM, float))
-    spread_MM = _variance_of_differences(covariance_MM)
-    gap_MM = theta_M[:, None] - theta_M[None, :]
-    best_M = _chance_of_the_best(theta_M, covariance_MM, min(top, len(names)), seed)
-    open_MM = 2 * ndtr(-np.abs(gap_MM) / np.sqrt(np.maximum(spread_MM, 1e-300)))
-    weight_MM = np.maximum(best_M[:, None], best_M[None, :]) * open_MM / np.maximum(spread_MM, 1e-300)
-    np.fill_diagonal(weight_MM, 0)
-    laplacian_MM = np.diag(weight_MM.sum(axis=1)) - weight_MM
-    reduced_MM = _variance_of_differences(covariance_MM @ laplacian_MM @ covariance_MM)
-    p_MM = expit(gap_MM)
-    h_MM = p_MM * (1 - p_MM)
-    gain_MM = h_MM * reduced_MM / (1 + h_MM * spread_MM)
-    gain_MM = (gain_MM + gain_MM.T) / 2
-    np.fill_diagonal(gain_MM, 0)
-    return PairPlan(tuple(names), _mixed(gain_MM, explore), gain_MM)
+    part_M = np.zeros(len(names), dtype=np.int64) if part_M is None else part_M
+    theta_M, covariance_MM = _with_prior(np.asarray(theta_M, float), np.asarray(covariance_MM, float), part_M)
+    theta_M, covariance_MM = theta_M[service_M], covariance_MM[np.ix_(service_M, service_M)]
+    gain_MM = _gains(theta_M, covariance_MM, min(top, len(drawable)), seed)
+    return PairPlan(drawable, _mixed(gain_MM, explore), gain_MM)
 
 
 def plan_for_board(
@@ -119,18 +127,31 @@ def plan_for_board(
         explore: the share of draws that is even over all pairs.
 
     Raises:
-        InputError: fewer than two models are in service.
+        InputError: as `plan_pairs`, or a model stands twice among those in service.
     """
-    places = {line.model: place for place, line in enumerate(board.models)}
-    names = list(places) if in_service is None else list(in_service)
-    known = np.array([name in places for name in names], dtype=bool)
-    at = [places[name] for name in names if name in places]
-    theta_M, covariance_MM = np.zeros(len(names)), np.diag(np.full(len(names), np.inf))
-    theta_M[known] = [board.models[place].rating / ELO for place in at]
-    matrix = np.array(board.covariance).reshape(len(places), len(places))
-    covariance_MM[np.ix_(known, known)] = matrix[np.ix_(at, at)] / ELO**2
+    known = [line.model for line in board.models]
+    wanted = known if in_service is None else list(in_service)
+    if len(set(wanted)) < len(wanted):
+        twice = next(name for name in wanted if wanted.count(name) > 1)
+        raise InputError(f"found {twice!r} twice among the models in service, expected each once")
+    new = [name for name in wanted if name not in set(known)]
+    names = [*wanted, *(name for name in known if name not in set(wanted))]
+    places = {name: place for place, name in enumerate([*known, *new])}
+    at = [places[name] for name in names]
+    count = len(known)
+    theta_M, covariance_MM = np.zeros(len(names)), np.zeros((len(names), len(names)))
+    theta_M[:count] = [line.rating / ELO for line in board.models]
+    covariance_MM[:count, :count] = np.array(board.covariance).reshape(count, count) / ELO**2
+    parts = {name: number for number, part in enumerate([*board.components, *([name] for name in new)]) for name in part}
     return plan_pairs(
-        names, theta_M, covariance_MM, top=top, explore=explore, seed=int(board.settings.get("seed", 0) or 0)
+        names,
+        theta_M[at],
+        covariance_MM[np.ix_(at, at)],
+        part_M=np.array([parts[name] for name in names], dtype=np.int64),
+        in_service_M=np.arange(len(names)) < len(wanted),
+        top=top,
+        explore=explore,
+        seed=int(board.settings.get("seed", 0) or 0),
     )
 
 
@@ -142,14 +163,30 @@ def pair_probabilities(board: Leaderboard, in_service: Sequence[str]) -> dict[tu
     return {(plan.names[i], plan.names[j]): chance for i, j, chance in zip(first, second, chances, strict=True)}
 
 
-def _with_prior(theta_M: Floats, covariance_MM: Floats) -> tuple[Floats, Floats]:
-    """Models without a vote at the mean of the others, with the prior's variance."""
-    new_M = ~np.isfinite(np.diag(covariance_MM))
-    theta_M, covariance_MM = theta_M.copy(), covariance_MM.copy()
-    theta_M[new_M] = theta_M[~new_M].mean() if (~new_M).any() else 0.0
-    covariance_MM[new_M, :] = covariance_MM[:, new_M] = 0.0
-    covariance_MM[new_M, new_M] = PRIOR_SD**2
-    return theta_M, covariance_MM
+def _with_prior(theta_M: Floats, covariance_MM: Floats, part_M: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Mean and covariance once the prior is added to the votes: (C⁻¹ + I/v)⁻¹ = v C (C + v I)⁻¹, C with unknown levels."""
+    same_MM = (part_M[:, None] == part_M[None, :]).astype(float)
+    centring_MM = np.eye(len(part_M)) - same_MM / same_MM.sum(axis=1)
+    votes_MM = centring_MM @ covariance_MM @ centring_MM + _UNKNOWN * same_MM
+    kept_MM = np.linalg.inv(votes_MM / PRIOR_SD**2 + np.eye(len(part_M)))
+    posterior_MM = votes_MM @ kept_MM
+    return kept_MM @ centring_MM @ theta_M, (posterior_MM + posterior_MM.T) / 2
+
+
+def _gains(theta_M: Floats, covariance_MM: Floats, top: int, seed: int) -> Floats:
+    spread_MM = np.maximum(_variance_of_differences(covariance_MM), _LEAST)
+    gap_MM = theta_M[:, None] - theta_M[None, :]
+    best_M = _chance_of_the_best(theta_M, covariance_MM, top, seed)
+    open_MM = 2 * ndtr(-np.abs(gap_MM) / np.sqrt(spread_MM))
+    weight_MM = np.sqrt(np.outer(best_M, best_M)) * open_MM / spread_MM
+    np.fill_diagonal(weight_MM, 0)
+    laplacian_MM = np.diag(weight_MM.sum(axis=1)) - weight_MM
+    reduced_MM = _variance_of_differences(covariance_MM @ laplacian_MM @ covariance_MM)
+    information_MM = expit(gap_MM) * expit(-gap_MM)
+    gain_MM = information_MM * reduced_MM / (1 + information_MM * spread_MM)
+    gain_MM = (gain_MM + gain_MM.T) / 2
+    np.fill_diagonal(gain_MM, 0)
+    return gain_MM
 
 
 def _variance_of_differences(matrix_MM: Floats) -> Floats:
@@ -169,6 +206,6 @@ def _chance_of_the_best(theta_M: Floats, covariance_MM: Floats, top: int, seed: 
 def _mixed(gain_MM: Floats, explore: float) -> Floats:
     even_MM = 1 - np.eye(len(gain_MM))
     even_MM /= np.triu(even_MM).sum()
-    powered_MM = (gain_MM / max(gain_MM.max(), 1e-300)) ** _POWER
+    powered_MM = (gain_MM / max(gain_MM.max(), _LEAST)) ** _POWER
     total = np.triu(powered_MM).sum()
     return explore * even_MM + (1 - explore) * (powered_MM / total if total > 0 else even_MM)

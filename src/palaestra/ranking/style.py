@@ -4,7 +4,7 @@ Counts come from `conv_metadata` of the public releases (integers, or structs, m
 from flat columns of the same names, or, where a side lacks them, from the conversations. Counting is by the public rule
 (FastChat's `add_markdown_info.py`) in the answers without their fenced code: headers are lines that begin with 1 to 6
 `#` and a blank, list items lines that begin with a number and a dot or with `-`, `*`, `+`, and a blank, bold is
-`**...**` or `__...__` within a line. Tokens are `num_tokens` of the messages if all answers have it, else as in `messages`.
+`**...**` or `__...__` within a line. Tokens are `num_tokens` of the messages if all answers have it, else estimates.
 
 With a and b the counts of the two sides, a feature is
 
@@ -178,8 +178,8 @@ def unpacked(frame: pl.DataFrame) -> pl.DataFrame:
     Raises:
         InputError: `conv_metadata` holds no counts by name.
     """
-    bare = {name: _bare(name) for name in frame.columns if _bare(name) not in frame.columns}
-    frame = frame.rename({name: new for name, new in bare.items() if list(bare.values()).count(new) == 1})
+    bare = {_bare(name): name for name in frame.columns if _bare(name) not in frame.columns}
+    frame = frame.rename({name: new for new, name in bare.items()})
     if "conv_metadata" in frame.columns and frame["conv_metadata"].null_count() < frame.height:
         packed = from_json(frame["conv_metadata"], "a struct of counts")
         if not isinstance(packed.dtype, pl.Struct):
@@ -211,8 +211,8 @@ def summed(counts: pl.Series) -> pl.Series:
     """
     if counts.dtype == pl.String:
         found = counts.cast(pl.Float64, strict=False)
-        gaps = found.null_count() == counts.null_count()
-        return found if gaps else summed(from_json(counts, "a number, or numbers by name,"))
+        plain = found.null_count() == counts.null_count()
+        return found if plain else summed(from_json(counts, "a number, or numbers by name,"))
     if any(not (part.is_numeric() or part in {pl.Boolean, pl.Null}) for part in _parts(counts.dtype)):
         raise InputError(f"column {counts.name}: found values of type {counts.dtype}, expected numbers")
     if isinstance(counts.dtype, pl.Map):
@@ -221,7 +221,7 @@ def summed(counts: pl.Series) -> pl.Series:
         total = counts.list.eval(pl.element().struct.field("value")).list.sum()
     elif isinstance(counts.dtype, pl.Struct):
         fields = [counts.struct.field(field.name) for field in counts.dtype.fields]
-        total = pl.select(pl.sum_horizontal(field.cast(pl.Float64) for field in fields)).to_series()
+        total = pl.select(pl.sum_horizontal(field.cast(pl.Float64) for field in fields).alias(counts.name)).to_series()
     else:
         return counts if counts.dtype.is_integer() or counts.dtype.is_float() else counts.cast(pl.Float64)
     return total.set(counts.is_null(), None) if counts.null_count() else total

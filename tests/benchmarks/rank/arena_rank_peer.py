@@ -1,4 +1,7 @@
-"""arena-rank 0.1.1 as a contestant, by its own public functions; runs in an environment of its own."""
+"""arena-rank 0.1.1 as a contestant, by its own public functions; runs in an environment of its own.
+
+Its bootstrap is not run: it forks after JAX has started threads, and was found to hang.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from arena_rank.models.bradley_terry import BradleyTerry
-from arena_rank.models.contextual_bradley_terry import ContextualBradleyTerry
-from arena_rank.utils.data_utils import ContextualPairDataset, PairDataset
+from arena_rank.models.bradley_terry import BradleyTerry  # ty: ignore[import-not-found]
+from arena_rank.models.contextual_bradley_terry import ContextualBradleyTerry  # ty: ignore[import-not-found]
+from arena_rank.utils.data_utils import ContextualPairDataset, PairDataset  # ty: ignore[import-not-found]
 from measure import STYLE, contestant, features
 
 SCORES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "both_bad": 0.5}
 COLUMNS = {"competitor_cols": ["model_a", "model_b"], "outcome_col": "winner", "outcome_map": SCORES}
 
 
-def bt(frame: pd.DataFrame) -> Callable[[], Any]:
+def bt(frame: pd.DataFrame) -> Callable[[], dict[str, Any]]:
     """Bradley-Terry with its sandwich."""
 
     def call() -> dict[str, Any]:
@@ -26,7 +29,7 @@ def bt(frame: pd.DataFrame) -> Callable[[], Any]:
     return call
 
 
-def style(frame: pd.DataFrame, **settings: Any) -> Callable[[], Any]:
+def style(frame: pd.DataFrame, **settings: Any) -> Callable[[], dict[str, Any]]:
     """Style control with its sandwich; `reg` is its ridge, 1.0 by default."""
     frame = features(frame)
 

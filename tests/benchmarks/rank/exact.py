@@ -56,7 +56,7 @@ def styled(frame: pd.DataFrame) -> dict[str, Any]:
         information = free.T @ (free * (p * (1 - p))[:, None])
         step = np.linalg.solve(information, free.T @ (score - p))
         beta = beta + step
-        if np.abs(step).max() < 1e-11:  # noqa: PLR2004 - natural units
+        if np.abs(step).max() < 1e-11:
             break
     inverse = np.linalg.inv(information)
     covariance = inverse @ (free.T @ (free * ((score - p) ** 2)[:, None])) @ inverse

@@ -14,24 +14,24 @@ from scipy.sparse import csr_matrix, hstack, vstack
 from sklearn.linear_model import LogisticRegression
 
 
-def by_evalica(frame: pd.DataFrame) -> Callable[[], Any]:
+def by_evalica(frame: pd.DataFrame) -> Callable[[], dict[str, Any]]:
     """Bradley-Terry by Newman's iterations."""
     winner = evalica.Winner
     outcomes = {"model_a": winner.X, "model_b": winner.Y, "tie": winner.Draw, "both_bad": winner.Draw}
 
-    def call() -> int:
+    def call() -> dict[str, Any]:
         found = evalica.bradley_terry(
             frame["model_a"].tolist(), frame["model_b"].tolist(), [outcomes[value] for value in frame["winner"]]
         )
-        return len(found.scores)
+        return {"models": len(found.scores)}
 
     return call
 
 
-def by_sklearn(frame: pd.DataFrame) -> Callable[[], Any]:
+def by_sklearn(frame: pd.DataFrame) -> Callable[[], dict[str, Any]]:
     """A logistic regression on rows summed by pair, nearly without a penalty."""
 
-    def call() -> int:
+    def call() -> dict[str, Any]:
         first, second, score, count, names = summed(frame)
         rows = np.arange(len(first))
         design = csr_matrix((np.ones(len(rows)), (rows, first)), (len(rows), len(names)))
@@ -41,16 +41,16 @@ def by_sklearn(frame: pd.DataFrame) -> Callable[[], Any]:
         keep = weights > 0
         both = np.repeat([1.0, 0.0], len(rows))
         model.fit(vstack([design, design]).tocsr()[keep], both[keep], weights[keep])
-        return model.coef_.shape[1]
+        return {"models": model.coef_.shape[1]}
 
     return call
 
 
-def style_by_sklearn(frame: pd.DataFrame) -> Callable[[], Any]:
+def style_by_sklearn(frame: pd.DataFrame) -> Callable[[], dict[str, Any]]:
     """A sparse logistic regression on all rows."""
     frame = features(frame)
 
-    def call() -> int:
+    def call() -> dict[str, Any]:
         codes, names = pd.factorize(pd.concat([frame["model_a"], frame["model_b"]]), sort=True)
         rows = np.arange(len(frame))
         shape = (len(frame), len(names))
@@ -64,9 +64,9 @@ def style_by_sklearn(frame: pd.DataFrame) -> Callable[[], Any]:
         labels = np.repeat([1.0, 0.0], len(frame))
         model = LogisticRegression(C=1e6, fit_intercept=False, tol=1e-6, max_iter=200)
         model.fit(vstack([whole, whole]).tocsr()[keep], labels[keep], weights[keep])
-        return model.coef_.shape[1]
+        return {"models": model.coef_.shape[1]}
 
     return call
 
 
-contestant({"evalica": by_evalica, "sklearn": by_sklearn, "sklearn-style": style_by_sklearn})
+contestant({"bt-point": by_evalica, "bt-sums": by_sklearn, "style-point": style_by_sklearn})

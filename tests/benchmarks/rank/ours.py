@@ -36,7 +36,7 @@ CATEGORIES = [
 ]
 
 
-def board(frame: pd.DataFrame, **settings: Any) -> Callable[[], Any]:
+def board(frame: pd.DataFrame, **settings: Any) -> Callable[[], dict[str, Any]]:
     """A fit, with what is compared with others."""
 
     def call() -> dict[str, Any]:
@@ -47,11 +47,11 @@ def board(frame: pd.DataFrame, **settings: Any) -> Callable[[], Any]:
     return call
 
 
-def categories(frame: pd.DataFrame) -> Callable[[], Any]:
+def categories(frame: pd.DataFrame) -> Callable[[], dict[str, Any]]:
     """Twenty categories, plain and style-controlled, from coded Parquet: the reading counts."""
     coded = Path(frame.attrs["path"]).with_suffix(".coded.parquet")
     write_votes(check_votes(frame).frame, coded)
-    return lambda: len(palaestra.rank.fit_categories(coded, CATEGORIES, style=STYLE))
+    return lambda: {"boards": len(palaestra.rank.fit_categories(coded, CATEGORIES, style=STYLE))}
 
 
 contestant(

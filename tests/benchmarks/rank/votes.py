@@ -36,14 +36,14 @@ def simulate(votes: int, seed: int = 0) -> pd.DataFrame:
     d_B = theta_M[first_B] - theta_M[second_B] + 0.25 * ratio / ratio.std()
     odds = np.stack([np.exp(d_B / 2), np.exp(-d_B / 2), np.full(votes, np.exp(-0.7))])
     outcome_B = (rng.random(votes) * odds.sum(axis=0) > np.cumsum(odds, axis=0)).sum(axis=0)
-    outcome_B = np.where((outcome_B == 2) & (rng.random(votes) < 1 / 3), 3, outcome_B)  # noqa: PLR2004 - a tie
+    outcome_B = np.where((outcome_B == 2) & (rng.random(votes) < 1 / 3), 3, outcome_B)
     columns = {
         "model_a": names[first_B],
         "model_b": names[second_B],
         "winner": np.array(["model_a", "model_b", "tie", "both_bad"])[outcome_B],
         "language": np.array(LANGUAGES)[np.minimum(rng.geometric(0.45, votes) - 1, len(LANGUAGES) - 1)],
         "turn": rng.geometric(0.7, votes).astype(np.int32),
-        "is_code": rng.random(votes) < 0.2,  # noqa: PLR2004 - a share
+        "is_code": rng.random(votes) < 0.2,
     }
     for name, (column, _, _) in COUNTS.items():
         for side, values in zip("ab", counts[name], strict=True):

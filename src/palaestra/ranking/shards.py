@@ -1,0 +1,125 @@
+"""Votes in many files, counted where they lie: tables add up, so shards merge into what one file would have given.
+
+A part is read once, only the columns that make a vote, and leaves a table of models by models by outcomes, whatever the
+number of its votes; one part at a time is in memory. Sums of whole weights are the same in any order, to the last bit;
+other weights are added in the order of the parts. With Ray each part is a task.
+
+Not here: the fit (`fit_counts`), and whatever needs single votes, such as style or clusters, which a table has not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from palaestra.errors import InputError, MissingPartError, PalaestraError, VoteFileError
+from palaestra.ranking.counts import Counts, count_votes
+from palaestra.ranking.votes import code_votes
+
+_LOOPBACK = "127.0.0.1"
+_MAY_LEAVE_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Read by Ray, on any system, when it is imported: 0 keeps each of its ports on the loopback interface."""
+
+
+def count_shards(parts: str | Path | Sequence[str | Path], *, ray: bool = False) -> Counts:
+    """The counts of votes that lie in several files.
+
+    Args:
+        parts: a folder, of which the Parquet files at any depth are taken, except below names that begin with a dot or
+            an underscore; or paths of vote files of any format. Parts may differ in their models; one may be empty.
+        ray: count in tasks of Ray, as many at once as there are cores. Ray is started for it, on the loopback
+            interface, and stopped again. Where `ray.init` has been called before, that Ray is used, a cluster perhaps,
+            and left running; the paths must lead to the parts on each of its machines.
+
+    Raises:
+        InputError: there are no parts; or Ray would listen on the network.
+        VoteFileError: a part does not hold votes, and is named; or there is no vote in any.
+        MissingPartError: the extra `ray` is not installed.
+    """
+    paths = _paths(parts)
+    counts = reduce(Counts.plus, _in_tasks(paths) if ray else map(_count, paths))
+    if not counts.names:
+        raise VoteFileError(f"found no votes in {len(paths)} parts, the first of which is {paths[0]}")
+    return counts
+
+
+def _paths(parts: str | Path | Sequence[str | Path]) -> list[Path]:
+    if not isinstance(parts, str | Path):
+        paths = [Path(part).absolute() for part in parts]
+        if not paths:
+            raise InputError("found no paths of parts, expected at least one")
+        return paths
+    folder = Path(parts).absolute()
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected one that holds Parquet files, or a list of paths")
+    found = sorted(folder.rglob("*.parquet"))
+    paths = [path for path in found if not any(name[0] in "._" for name in path.relative_to(folder).parts)]
+    if not paths:
+        raise InputError(f"found no .parquet file in {folder}, expected at least one")
+    return paths
+
+
+def _count(path: Path) -> Counts:
+    """The counts of one part."""
+    from palaestra.store.formats import read_votes
+
+    if _is_empty(path):
+        return Counts((), *np.zeros((3, 0, 0)))
+    return count_votes(code_votes(read_votes(path, wanted=()).frame))
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether this is a Parquet file without rows, which writers leave where a partition has none."""
+    try:
+        return path.suffix == ".parquet" and pq.read_metadata(path).num_rows == -1
+    except (OSError, pa.ArrowException):
+        return False  # whoever reads it will say what is wrong
+
+
+def _in_tasks(paths: Sequence[Path]) -> Iterator[Counts]:
+    """The counts of each part, in the order of the paths."""
+    ray = _imported()
+    mine = not ray.is_initialized()
+    if mine:
+        ray.init(
+            address="local",
+            num_cpus=os.cpu_count(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _node_ip_address=_LOOPBACK,
+        )
+    try:
+        if mine and (found := ray.util.get_node_ip_address()) != _LOOPBACK:
+            raise InputError(
+                f"Ray would listen on {found}, expected {_LOOPBACK}: call ray.init() yourself if that is meant, "
+                f"or set {_MAY_LEAVE_LOOPBACK}=0 before anything imports ray"
+            )
+        count = ray.remote(_count)
+        tasks = deque(count.remote(path) for path in paths)
+        while tasks:  # a table that has been taken is kept by nobody
+            yield ray.get(tasks.popleft())
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, PalaestraError):
+            raise error.cause from error
+        raise
+    finally:
+        if mine:
+            ray.shutdown()
+
+
+def _imported() -> ModuleType:
+    os.environ.setdefault(_MAY_LEAVE_LOOPBACK, "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingPartError(f"counting in tasks needs {error.name}: pip install 'palaestra[ray]'") from error
+    return ray
