@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from palaestra.ranking import fit
-from palaestra.ranking.bradley_terry import ELO
+from palaestra.ranking.compare import ELO
 
 TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py"))
 

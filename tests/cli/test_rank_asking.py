@@ -22,7 +22,9 @@ def votes(tmp_path: Path) -> str:
     first = rng.integers(4, size=2000)
     second = (first + rng.integers(1, 4, size=2000)) % 4
     won = rng.random(2000) < 1 / (1 + np.exp(0.3 * (first - second)))
-    winner = np.where(rng.random(2000) < 0.2, rng.choice(["tie", "both_bad"], 2000), np.where(won, "model_a", "model_b"))
+    winner = np.where(
+        rng.random(2000) < 0.2, rng.choice(["tie", "both_bad"], 2000), np.where(won, "model_a", "model_b")
+    )
     frame = pl.DataFrame(
         {
             "model_a": names[first],

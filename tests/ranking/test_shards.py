@@ -153,6 +153,9 @@ def test_a_ray_that_runs_is_used_and_left_running(tmp_path: Path, ray_of_the_cal
         winner=pl.when(pl.int_range(pl.len()) == 76).then(pl.lit("won")).otherwise("winner")
     )
     wrong.write_parquet(tmp_path / "1.parquet")
-    with pytest.raises(VoteFileError, match=r"1\.parquet: row 77, column winner: found 'won'"):
+    with pytest.raises(VoteFileError, match=r"1\.parquet: row 77, column winner: found 'won'") as alone:
+        count_shards(tmp_path)
+    with pytest.raises(VoteFileError) as in_a_task:
         count_shards(tmp_path, ray=True)
+    assert str(in_a_task.value) == str(alone.value)
     assert ray.is_initialized()

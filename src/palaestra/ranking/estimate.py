@@ -17,7 +17,7 @@ from palaestra.stats.bootstrap import bootstrap
 from palaestra.stats.covariance import middle, model_covariance
 from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import LAST_STEP, Maximum, Problem, maximise
-from palaestra.stats.passes import Parameters, Resampling
+from palaestra.stats.passes import Parameters, Resampling, score_and_information
 from palaestra.stats.rows import Rows, table_rows
 
 Floats = NDArray[np.float64]
@@ -57,6 +57,7 @@ def estimate(
     start: Parameters | None = None,
     last_step: float = LAST_STEP,
     resampling: Resampling | None = None,
+    effects: tuple[str, ...] = (),
 ) -> Estimate:
     """The maximum-likelihood parameters of votes.
 
@@ -67,6 +68,7 @@ def estimate(
         penalty: ridge on the coefficients, for each vote.
         start: where to begin.
         last_step: the size of a step after which nothing more is looked for.
+        effects: what messages call the covariates of the rows.
         resampling: weights by which the rows are multiplied; `counts` are then those of what remains.
 
     Raises:
@@ -79,7 +81,8 @@ def estimate(
     try:
         found = maximise(problem, start, last_step=last_step, resampling=resampling)
     except np.linalg.LinAlgError as error:
-        raise _too_far_apart(rows) from error
+        culprit = _determined(problem) if effects else None
+        raise _too_far_apart(rows) if culprit is None else _cannot_be_told(effects[culprit]) from error
     if not (np.isfinite(found.at.theta_M).all() and np.isfinite(found.at.beta_F).all()):
         raise _too_far_apart(rows)
     return Estimate(found, connections)
@@ -107,9 +110,9 @@ def spread(sample: Sample, found: Estimate, config: FitConfig, progress: Callabl
             covariance_QQ = least_QQ
         else:
             covariance_QQ = least_QQ @ middle(found.maximum, sample.cluster_B) @ least_QQ
+        return Spread(_widened(sample, found, covariance_QQ, least_QQ), rounds_RQ)
     except np.linalg.LinAlgError as error:
         raise _too_far_apart(sample.rows) from error
-    return Spread(_widened(sample, found, covariance_QQ, least_QQ), rounds_RQ)
 
 
 def _widened(sample: Sample, found: Estimate, covariance_QQ: Floats, least_QQ: Floats) -> Floats:
@@ -144,9 +147,28 @@ def _check_collinear(sample: Sample, found: Estimate, least_QQ: Floats) -> None:
     for f, name in enumerate(sample.effects, start=count):
         left = 1 / (least_QQ[f, f] * found.maximum.information_QQ[f, f])
         if not left > _COLLINEAR:
-            raise InputError(
-                f"covariate {name} cannot be told from the models and the other covariates: they determine it; leave it out"
-            )
+            raise _cannot_be_told(name)
+
+
+def _determined(problem: Problem) -> int | None:
+    """The first covariate of which nothing is left once models and the covariates before it are known."""
+    at = problem.start()
+    _, information_QQ = score_and_information(problem.rows, problem.model, at)
+    count = problem.rows.models
+    for f in range(problem.features):
+        known = np.arange(count + f)
+        block = np.linalg.pinv(information_QQ[np.ix_(known, known)], rcond=1e-10, hermitian=True)
+        cross = information_QQ[known, count + f]
+        left = information_QQ[count + f, count + f] - cross @ block @ cross
+        if left <= _COLLINEAR * information_QQ[count + f, count + f]:
+            return f
+    return None
+
+
+def _cannot_be_told(name: str) -> InputError:
+    return InputError(
+        f"covariate {name} cannot be told from the models and the other covariates: they determine it; leave it out"
+    )
 
 
 def _too_far_apart(rows: Rows) -> InputError:

@@ -211,7 +211,7 @@ def _estimate(sample: Sample, model: VoteModel, config: FitConfig) -> Estimate:
     if len(sample.rows.source_B):
         counted = estimate(table_rows(sample.counts.by_outcome_OMM), sample.counts, model).maximum.at
         start = Parameters(counted.theta_M, np.zeros(len(sample.effects)), counted.shape)
-    return estimate(sample.rows, sample.counts, model, penalty=config.penalty, start=start)
+    return estimate(sample.rows, sample.counts, model, penalty=config.penalty, start=start, effects=sample.effects)
 
 
 def _held_out(sample: Sample, model: VoteModel, found: Estimate, config: FitConfig) -> HeldOut | None:

@@ -127,22 +127,25 @@ def plan_for_board(
         explore: the share of draws that is even over all pairs.
 
     Raises:
-        InputError: as `plan_pairs`, or a model stands twice among those in service.
+        InputError: as `plan_pairs`, the board has no covariance, or a model stands twice among those in service.
     """
     known = [line.model for line in board.models]
     wanted = known if in_service is None else list(in_service)
     if len(set(wanted)) < len(wanted):
         twice = next(name for name in wanted if wanted.count(name) > 1)
         raise InputError(f"found {twice!r} twice among the models in service, expected each once")
+    count = len(known)
+    if len(board.covariance) != count:
+        raise InputError(f"found a board of {count} models without their covariance, expected one that `fit` has made")
     new = [name for name in wanted if name not in set(known)]
     names = [*wanted, *(name for name in known if name not in set(wanted))]
     places = {name: place for place, name in enumerate([*known, *new])}
     at = [places[name] for name in names]
-    count = len(known)
     theta_M, covariance_MM = np.zeros(len(names)), np.zeros((len(names), len(names)))
     theta_M[:count] = [line.rating / ELO for line in board.models]
     covariance_MM[:count, :count] = np.array(board.covariance).reshape(count, count) / ELO**2
-    parts = {name: number for number, part in enumerate([*board.components, *([name] for name in new)]) for name in part}
+    sets = [*(board.components or [known]), *([name] for name in new)]
+    parts = {name: number for number, part in enumerate(sets) for name in part}
     return plan_pairs(
         names,
         theta_M[at],

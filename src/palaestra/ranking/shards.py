@@ -79,7 +79,7 @@ def _count(path: Path) -> Counts:
 def _is_empty(path: Path) -> bool:
     """Whether this is a Parquet file without rows, which writers leave where a partition has none."""
     try:
-        return path.suffix == ".parquet" and pq.read_metadata(path).num_rows == -1
+        return path.suffix == ".parquet" and pq.read_metadata(path).num_rows == 0
     except (OSError, pa.ArrowException):
         return False  # whoever reads it will say what is wrong
 
