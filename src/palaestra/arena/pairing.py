@@ -1,9 +1,9 @@
 """Who meets whom: a pair drawn at random, with the probability of drawing it, and the sides tossed separately.
 
-Even over the unordered pairs of the models that are in service, or by a plan that is handed in: a callable which gives each
-of these pairs a probability, e.g. by what the next vote would teach. A model whose last calls all failed is rested for a
-while, so that a dead endpoint does not spoil every second battle; the probability that is stored is the one over the models
-that were in service at that moment. It is what keeps estimates from unevenly drawn pairs unbiased.
+Even over the unordered pairs of the models that are in service, or by a plan that is handed in: a callable which gives
+each of these pairs a probability, e.g. by what the next vote would teach. A model whose last calls all failed is rested
+for a while, so that a dead endpoint does not spoil every second battle; the probability that is stored is the one over
+the models that were in service at that moment. It keeps estimates from unevenly drawn pairs unbiased.
 """
 
 from __future__ import annotations

@@ -8,29 +8,9 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from palaestra.errors import InputError
-from palaestra.ranking.drawing import altair, inline_svg, titles, write_whole
 from palaestra.ranking.mpg import MpgBoard, MpgLine
 from palaestra.ranking.mpg_charts import beats_chart, tradeoff_chart
-from palaestra.ranking.palette import DARK, INK, LINE, SHEET, SOFT, dark_rules
-
-_STYLE = f"""
-:root {{ color-scheme: light dark; --sheet: {SHEET}; --ink: {INK}; --soft: {SOFT}; --line: {LINE}; }}
-body {{ background: var(--sheet); color: var(--ink); font: 15px/1.5 "Helvetica Neue", Arial, sans-serif;
-  max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin: 2.5rem 0 0; }}
-p {{ color: var(--soft); margin: .3rem 0 1rem; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }}
-th {{ color: var(--soft); font-weight: normal; }} .name {{ text-align: left; }}
-svg {{ max-width: 100%; height: auto; }}
-@media (prefers-color-scheme: dark) {{
-:root {{ --sheet: {DARK[SHEET]}; --ink: {DARK[INK]}; --soft: {DARK[SOFT]}; --line: {DARK[LINE]}; }}
-{dark_rules("svg")}
-}}
-"""
-
+from palaestra.ranking.page import checked_path, picture, whole_page, write_page
 
 def write_mpg_report(path: str | Path, board: MpgBoard, title: str) -> None:
     """Write the page.
@@ -39,11 +19,8 @@ def write_mpg_report(path: str | Path, board: MpgBoard, title: str) -> None:
         InputError: the path does not end in .html, or cannot be written.
         MissingPartError: the extra `plots` is not installed.
     """
-    path = Path(path)
-    if path.suffix not in {".html", ".htm"}:
-        raise InputError(f"found {str(path)!r}, expected a path that ends in .html")
-    altair()
-    write_whole(path, mpg_page(board, title).encode())
+    checked_path(path)
+    write_page(path, mpg_page(board, title))
 
 
 def mpg_page(board: MpgBoard, title: str) -> str:
@@ -61,19 +38,9 @@ def mpg_page(board: MpgBoard, title: str) -> str:
     measured = any(line.pareto is not None for line in board.models)
     charts = [tradeoff_chart(board)] if measured else []
     charts.append(beats_chart(board))
-    pictures = "".join(_picture(chart, f"mpg{number}") for number, chart in enumerate(charts))
+    pictures = "".join(picture(chart, f"mpg{number}") for number, chart in enumerate(charts))
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in board.warnings)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><p>{escape(said)}</p>{warnings}{_table(board)}{pictures}</body></html>\n"
-    )
-
-
-def _picture(chart: object, key: str) -> str:
-    heading, subtitle = titles(chart)
-    said = escape("; ".join(subtitle))
-    return f'<h2>{escape(heading)}</h2><p>{said}</p><div class="wide">{inline_svg(chart, key)}</div>'
+    return whole_page(title, f"<p>{escape(said)}</p>{warnings}{_table(board)}{pictures}")
 
 
 def _table(board: MpgBoard) -> str:

@@ -1,18 +1,18 @@
 """Which pair next: the one whose next vote takes most off the uncertainty that matters, with exact propensities.
 
-What is known: strengths t with covariance C from the votes, and the prior that models of one arena are alike, t ~ N(0,
-`PRIOR_SD`²) around their mean. It says something only where votes do not: of models without a vote, of those with a few, and
-of how sets of models that never met compare.
+What is known: strengths t with covariance C from the votes, and the prior that models of one arena are alike, t ~
+N(0, `PRIOR_SD`²) around their mean. It speaks only where votes do not: of models without a vote, of those with a few,
+and of how sets of models that never met compare.
 
-What matters is the order at the top. A pair (i, j) matters as far as both may belong to the best k (r, the probability of
-that) and their order is open: w_ij = √(r_i r_j) · 2 Φ(-|t_i - t_j| / s_ij). The uncertainty is the sum of w_ij
-Var(t_i - t_j) / s_ij², an L-optimal design (Chaloner and Verdinelli, 1995) whose weights follow what is known. A vote on
-(a, b) adds information h = p (1 - p) along z = e_a - e_b, changes C to C - C z z' C h / (1 + h z' C z), and takes off
+What matters is the order at the top. A pair (i, j) matters as far as both may belong to the best k (r, the probability
+of that) and their order is open: w_ij = √(r_i r_j) · 2 Φ(-|t_i - t_j| / s_ij). The uncertainty is the sum of w_ij
+Var(t_i - t_j) / s_ij², an L-optimal design (Chaloner and Verdinelli, 1995) whose weights follow what is known. A vote
+on (a, b) adds information h = p (1 - p) along z = e_a - e_b, changes C to C - C z z' C h / (1 + h z' C z), takes off
 
     gain(a, b) = h z' C L C z / (1 + h z' C z),    L = the Laplacian of w_ij / s_ij²
 
-for all pairs at once from one matrix C L C. Pairs are drawn with probability proportional to the square of the gain, mixed
-with an even draw: `explore` of all draws, so that no pair in service has a propensity below explore / pairs and
+and that for all pairs at once from one matrix C L C. Pairs are drawn with probability proportional to the square of the
+gain, mixed with an even draw: `explore` of all draws, so that no pair has a propensity below explore / pairs and
 inverse-propensity weights stay bounded. `tests/benchmarks/sampling.py` measures the rule against others.
 
 Not here: the drawing itself, and the weights of a fit (`weights.py`).
@@ -38,6 +38,7 @@ PRIOR_SD = 1.0
 _UNKNOWN = 1e4 * PRIOR_SD**2
 """Variance of a level that no vote has fixed: as good as infinite beside the prior's."""
 _DRAWS = 1000
+_SEED = 0
 _POWER = 2
 _LEAST = 1e-300
 
@@ -46,8 +47,8 @@ _LEAST = 1e-300
 class PairPlan:
     """How the next pair is drawn.
 
-    `probability_MM` is symmetric with a zero diagonal and sums to 2: each unordered pair has its propensity in both places.
-    `gain_MM` is what one vote of a pair takes off the uncertainty.
+    `probability_MM` is symmetric with a zero diagonal and sums to 2: each unordered pair has its propensity in both
+    places. `gain_MM` is what one vote of a pair takes off the uncertainty.
     """
 
     names: tuple[str, ...]
@@ -87,8 +88,8 @@ def plan_pairs(
         names: all models.
         theta_M: their strengths in natural units, whatever their level.
         covariance_MM: the covariance of these, in any gauge.
-        part_M: equal numbers for models that votes connect, all of them if None. A model without a vote is a part of its
-            own, and its strength and covariance are not looked at.
+        part_M: equal numbers for models that votes connect, all of them if None. A model without a vote is a part of
+            its own, and its strength and covariance are not looked at.
         in_service_M: the models that may be drawn; all if None.
         top: how many of the best of these matter.
         explore: the share of draws that is even over all pairs.
@@ -154,7 +155,7 @@ def plan_for_board(
         in_service_M=np.arange(len(names)) < len(wanted),
         top=top,
         explore=explore,
-        seed=int(board.settings.get("seed", 0) or 0),
+        seed=_SEED,
     )
 
 
@@ -167,7 +168,7 @@ def pair_probabilities(board: Leaderboard, in_service: Sequence[str]) -> dict[tu
 
 
 def _with_prior(theta_M: Floats, covariance_MM: Floats, part_M: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Mean and covariance once the prior is added to the votes: (C⁻¹ + I/v)⁻¹ = v C (C + v I)⁻¹, C with unknown levels."""
+    """Mean and covariance with the prior added: (C⁻¹ + I/v)⁻¹ = v C (C + v I)⁻¹, where C has unknown levels."""
     same_MM = (part_M[:, None] == part_M[None, :]).astype(float)
     centring_MM = np.eye(len(part_M)) - same_MM / same_MM.sum(axis=1)
     votes_MM = centring_MM @ covariance_MM @ centring_MM + _UNKNOWN * same_MM
