@@ -1,4 +1,4 @@
-"""The pictures of the ranking pages, made anew: `make pictures`. Real votes where there are some, simulated ones elsewhere.
+"""The pictures of the ranking pages, made anew by `make pictures`: of real votes where there are some.
 
 Each picture prints the numbers that it shows, which are the ones in the text.
 """
@@ -182,8 +182,10 @@ def attacks() -> None:
         scores = {line.voter: line.p for line in report.voters}
         honest = np.sort([p for voter, p in scores.items() if voter not in bad])
         wicked = np.sort([scores[voter] for voter in bad if voter in scores])
-        for edge in np.unique(np.append(honest, wicked)):
-            rows.append({"attack": label, "false": (honest <= edge).mean(), "found": (wicked <= edge).mean()})
+        rows += [
+            {"attack": label, "false": (honest <= edge).mean(), "found": (wicked <= edge).mean()}
+            for edge in np.unique(np.append(honest, wicked))
+        ]
         flagged = {line.voter for line in report.voters if line.flagged}
         print(
             "fraud",
@@ -313,7 +315,7 @@ def importance() -> None:
     for kind, settings in kinds.items():
         found = palaestra.rank.fit(votes, **settings)
         rows += [{"weights": kind, "model": line.model, "se": line.se} for line in found.models]
-        print("weights", kind, [warning for warning in found.warnings])
+        print("weights", kind, *found.warnings)
     alt = altair()
     chart = (
         alt.Chart(pl.DataFrame(rows))

@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say, over hundreds of simulated worlds; also for a new model among millions."""
+"""Intervals hold the truth as often as they say, over hundreds of simulated worlds, a new model included."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_laws(model: VoteModel, seed: int) -> None:
     same([votes[r] for r in np.random.default_rng(seed).permutation(len(votes))])
     turn = {0: 1, 1: 0, 2: 2, 3: 3}
     same([
-        replace(v, first=v.second, second=v.first, outcome=turn[v.outcome], x=tuple(-value for value in v.x)) for v in votes
+        replace(v, first=v.second, second=v.first, outcome=turn[v.outcome], x=tuple(-x for x in v.x)) for v in votes
     ])  # fmt: skip
     same([replace(v, count=v.count / 2) for v in votes for _ in range(2)])
     same([replace(v, count=2 * v.count) for v in votes], factor=2.0)
@@ -223,7 +223,7 @@ def test_many_parts_and_one_are_the_same_to_the_last_bit() -> None:
 
 
 def test_choix_and_statsmodels_agree() -> None:
-    """Bradley-Terry by the spectral method, and as a logistic regression with covariates, robust and clustered errors."""
+    """Bradley-Terry by the spectral method, and as a logistic regression with robust and clustered errors."""
     rng = np.random.default_rng(5)
     count, votes = 6, 3000
     first = rng.integers(count, size=votes).astype(np.int32)

@@ -1,8 +1,8 @@
 """The live board: a pure function of the ledger, fitted again when votes come.
 
 Votes are append-only, so the board reads only those after the last one that it knows, and hands on only these. Fits are
-never run side by side: whoever asks while one is running gets the next one, which includes every vote committed before the
-asking.
+never run side by side: whoever asks while one is running gets the next one, which includes every vote committed before
+the asking.
 """
 
 from __future__ import annotations

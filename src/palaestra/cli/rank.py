@@ -292,11 +292,12 @@ class _rounds:  # noqa: N801 - used as a function
         self._total = config.rounds
 
     def __enter__(self):  # noqa: ANN204 - a callable, or None
-        if self._progress is None:
+        progress = self._progress
+        if progress is None:
             return None
-        self._progress.start()
-        task = self._progress.add_task("bootstrap", total=self._total)
-        return lambda: self._progress.advance(task)
+        progress.start()
+        task = progress.add_task("bootstrap", total=self._total)
+        return lambda: progress.advance(task)
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:

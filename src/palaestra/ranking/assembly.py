@@ -1,4 +1,4 @@
-"""From an estimate to a board: the Elo scale and its anchor, intervals, ranks, effects, the report, and what is said in words."""
+"""From an estimate to a board: the Elo scale and its anchor, intervals, ranks, effects, and what is said in words."""
 
 from __future__ import annotations
 
@@ -175,7 +175,8 @@ def _lines(
     columns = {
         "rating": scale.rating_M, "lower": scale.lower_M, "upper": scale.upper_M, "se": se_M,
         "rank": best_M, "rank_lower": best_M, "rank_upper": worst_M,
-        "votes": votes_M, "wins": wins_M, "losses": losses_M, "ties": ties_M, "both_bad": both_bad_M, "preliminary": few_M,
+        "votes": votes_M, "wins": wins_M, "losses": losses_M, "ties": ties_M, "both_bad": both_bad_M,
+        "preliminary": few_M,
         "rank_simultaneous_lower": surely_best_M, "rank_simultaneous_upper": surely_worst_M,
     }  # fmt: skip
     rows = zip(counts.names, *(column_M.tolist() for column_M in columns.values()), strict=True)
@@ -205,6 +206,7 @@ def _effects(sample: Sample, found: Estimate, spread: Spread, config: FitConfig)
 
 
 def settings_of(config: FitConfig, ties: Ties) -> dict[str, Any]:
+    """The settings as a board tells them."""
     return config.model_dump(mode="json") | {
         "method": "bradley-terry" if ties is Ties.HALF else ties.value,
         "ties": ties.value,
@@ -244,14 +246,15 @@ def _warnings(sample: Sample, found: Estimate) -> tuple[str, ...]:
     warnings = []
     if len(connections.parts) > 1:
         warnings.append(
-            f"The votes fall into {len(connections.parts)} sets of models that never met, see components; ratings and ranks "
-            "of different sets cannot be compared."
+            f"The votes fall into {len(connections.parts)} sets of models that never met, see components; ratings and "
+            "ranks of different sets cannot be compared."
         )
     if not found.maximum.converged:
         warnings.append("The fit did not converge; do not use these ratings.")
-    if sample.cluster_B is not None and (few := int((sample.clusters_M < FEW_CLUSTERS).sum())):
+    if (clusters_M := sample.clusters_M) is not None and (few := int((clusters_M < FEW_CLUSTERS).sum())):
         warnings.append(
-            f"{few} models have votes from fewer than {FEW_CLUSTERS} clusters; their intervals are at least those of independent votes."
+            f"{few} models have votes from fewer than {FEW_CLUSTERS} clusters; they have at least the intervals of "
+            "independent votes."
         )
     for m in np.flatnonzero(connections.outside_M):
         wins, losses = counts.wins_MM[m].sum(), counts.wins_MM[:, m].sum()

@@ -1,4 +1,4 @@
-"""A leaderboard that one can ask: the record that everybody reads, with the votes' counts and what a researcher types."""
+"""A leaderboard that one can ask: the record that everybody reads, with its counts and what a researcher types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from palaestra.ranking.counts import Counts
 from palaestra.schema import Leaderboard
 
 if TYPE_CHECKING:
-    import altair
+    from altair import TopLevelMixin
 
 _NO_COUNTS = Counts((), *np.zeros((3, 0, 0)))
 
@@ -47,8 +47,8 @@ class Board(Leaderboard):
         """
         return compare(self, model_a, model_b)
 
-    def plot(self, kind: str = "ratings", path: str | Path | None = None) -> altair.TopLevelMixin:
-        """A chart: ratings, ranks, wins, battles, effects or calibration; written too if a path is given (.svg, .png ...).
+    def plot(self, kind: str = "ratings", path: str | Path | None = None) -> TopLevelMixin:
+        """A chart: ratings, ranks, wins, battles, effects or calibration; written too if a path is given (.svg, .png).
 
         Raises:
             InputError: there is no such chart, or the path's suffix is none of a picture.
@@ -77,4 +77,4 @@ class Board(Leaderboard):
         """The same record; whether both still know their votes does not matter."""
         return isinstance(other, Leaderboard) and self.to_dict() == other.to_dict()
 
-    __hash__ = None  # ty: ignore[invalid-assignment]
+    __hash__ = None

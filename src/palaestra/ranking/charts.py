@@ -1,7 +1,7 @@
 """Pictures of a board: ratings, ranks, win rates, battles, effects, calibration, categories, and ratings over time.
 
-Each function returns an altair chart, which a notebook shows and `save_chart` writes. A picture that has no place for every
-model shows the best ones and says how many; the whole board is the table's matter, and `report.py`'s.
+Each function returns an altair chart, which a notebook shows and `save_chart` writes. A picture that has no place for
+every model shows the best ones and says how many; the whole board is the table's matter, and `report.py`'s.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from palaestra.ranking.board import Board
 
 __all__ = [
-    "KINDS", "PairCounts", "battles_chart", "calibration_chart", "categories_chart", "draw", "effects_chart", "history_chart",
+    "KINDS", "PairCounts", "battles_chart", "calibration_chart", "categories_chart", "draw", "effects_chart",
+    "history_chart",
     "ranks_chart", "ratings_chart", "save_chart", "win_rate_chart",
 ]  # fmt: skip
 
@@ -58,7 +59,7 @@ def draw(board: Board, kind: str) -> TopLevelMixin:
 
 
 def ratings_chart(board: Leaderboard, top: int = 40) -> TopLevelMixin:
-    """Ratings with their intervals, best first; preliminary ones hollow, and the line of usable answers if it is known."""
+    """Ratings with their intervals, best first; preliminary ones hollow, and the line of usable answers if known."""
     alt = altair()
     lines = best(board, top)
     rows = [line.model_dump(include={"model", "rating", "lower", "upper", "preliminary"}) for line in lines]
@@ -224,7 +225,7 @@ def history_chart(history: pl.DataFrame, top: int = 8) -> TopLevelMixin:
 
 
 def _reach(board: Leaderboard, lines: tuple[ModelRating, ...]) -> tuple[float, float]:
-    """The axis of ratings: all of them, and the intervals that are firm; one hopeless interval must not squeeze the rest."""
+    """The axis of ratings: all of them, and the intervals that are firm; a hopeless one must not squeeze the rest."""
     firm = [line for line in lines if not line.preliminary] or lines
     level = [] if board.usable is None else [board.usable.rating]
     low = min([*(line.rating for line in lines), *(line.lower for line in firm), *level])

@@ -1,11 +1,11 @@
 """Two models of a board: their difference, its interval, the chance that one is better, and the votes that are missing.
 
-The variance of a difference is v_a + v_b - 2 c_ab, from the covariance that the board keeps; overlap of two intervals is a
-much blunter test, since ratings of one board are correlated.
+The variance of a difference is v_a + v_b - 2 c_ab, from the covariance that the board keeps; overlap of two intervals
+is a much blunter test, since ratings of one board are correlated.
 
 Votes until they are told apart, if the difference stays what it is: the standard error must shrink from s to |d| / z.
-Votes like those of the board, on all pairs, shrink it by the square root of their number: n (s² z² / d² - 1) more. Votes on
-this pair alone each add information h, what a vote of these two has told so far or would tell under the model:
+Votes like those of the board, on all pairs, shrink it by the square root of their number: n (s² z² / d² - 1) more.
+Votes on this pair alone each add information h, what a vote of these two has told so far or would tell under the model:
 (z² / d² - 1 / s²) / h more.
 """
 
@@ -53,7 +53,8 @@ class Comparison(Record):
             return f"{better} is better than {worse} by {abs(self.difference):.1f} Elo ({low:.1f} to {high:.1f})."
         more = f"{self.more_votes_direct} more votes on this pair" if self.more_votes_direct else "no number of votes"
         return (
-            f"{self.model_a} and {self.model_b} cannot be told apart: {self.difference:+.1f} Elo ({low:+.1f} to {high:+.1f}); "
+            f"{self.model_a} and {self.model_b} cannot be told apart: {self.difference:+.1f} Elo "
+            f"({low:+.1f} to {high:+.1f}); "
             f"if the difference is what it seems, {more} would do."
         )
 
@@ -76,7 +77,7 @@ def compare(board: Board, model_a: str, model_b: str) -> Comparison:
     difference = board.models[a].rating - board.models[b].rating
     variance = board.covariance[a][a] + board.covariance[b][b] - 2 * board.covariance[a][b]
     se = math.sqrt(max(variance, 0.0))
-    z = float(ndtri(0.5 + board.settings["confidence"] / 2))
+    z = float(ndtri(0.5 + float(str(board.settings["confidence"])) / 2))
     direct, information = board.counts.between(model_a, model_b, float(expit(difference / ELO)))
     apart = abs(difference) > z * se
     needed = (

@@ -1,4 +1,4 @@
-"""How votes become a leaderboard: one frozen config, which is also the command's flags, a TOML table, a board's settings."""
+"""How votes become a leaderboard: one frozen config, which is also flags, a TOML table and a board's settings."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class FitConfig(Weighting):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ties: Ties = Ties.HALF
-    """half a win for each (Bradley-Terry); rao-kupper, davidson: a tie is an outcome; grounded: "both bad" is one too, and
+    """half a win for each (Bradley-Terry); rao-kupper, davidson: a tie is an outcome; grounded: "both bad" is too, and
     ratings have an absolute zero; auto: the one with the least held-out log loss."""
     style: tuple[str, ...] = ()
     """Style that is held equal: length, header, list, bold; markdown for the last three, all for the four."""
     style_definition: StyleDefinition = StyleDefinition.BLOG
     """The formula of a style feature."""
     covariates: tuple[str, ...] = ()
-    """What else is held equal: position, same_organization, own_organization, refusal, latency, citations, or a column."""
+    """What else is held equal: position, same_organization, own_organization, refusal, latency, citations, a column."""
     penalty: float = Field(default=0.0, ge=0)
     """Ridge on the coefficients of style and covariates, for each vote; 1 shrinks them six-fold and more."""
     intervals: Literal["sandwich", "bootstrap", "model"] = "sandwich"
-    """sandwich holds whatever the votes follow; bootstrap too, by refitting; model only if every vote follows the model."""
+    """sandwich holds whatever the votes follow; bootstrap too, by refitting; model if every vote follows the model."""
     cluster: str | None = None
     """Votes of one voter, session or prompt (or of one value of a column) may depend on each other."""
     rounds: int = Field(default=100, ge=20)

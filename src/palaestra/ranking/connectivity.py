@@ -8,11 +8,11 @@ Known tools print a huge number there, or hide it behind a penalty on all models
 - The largest strongly connected set of at least two models in a part is its *core*; of two as large, the one with more
   votes. If neither decides, there is no core: names and their order must not. Between core models nothing is added.
 - Each model outside the core is given one virtual tie, half a win and half a loss spread evenly over the core (over all
-  others where there is no core). This is the smallest addition with a plain meaning that makes its rating finite: n wins
-  against average opponents and nothing else become the rating of n wins and one tie.
+  others where there is no core). This is the smallest addition with a plain meaning that makes its rating finite: n
+  wins against average opponents and nothing else become the rating of n wins and one tie.
 
-The grounded model has one more node, the ground: "both bad" is its win over both models, a win or a tie is a win over it.
-So all models are one part, and the core is the set that holds the ground.
+The grounded model has one more node, the ground: "both bad" is its win over both models, a win or a tie is a win over
+it. So all models are one part, and the core is the set that holds the ground.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _grounded_core(counts: Counts) -> Labels:
     core = next(part for part in _sets(beaten_MM, "strong") if size in part)
     if len(core) < 3:  # noqa: PLR2004 - two models and the ground
         raise InputError(
-            "these votes do not tell where usable answers begin: found too few models with both usable and bad answers, "
+            "these votes do not tell where usable answers begin: found too few models with usable and bad answers, "
             "expected at least two; use another model of ties, e.g. davidson"
         )
     return core[core < size]

@@ -40,7 +40,7 @@ class Counts:
             and all(np.array_equal(mine, theirs) for mine, theirs in zip(self.tables, other.tables, strict=True))
         )
 
-    __hash__ = None  # ty: ignore[invalid-assignment]
+    __hash__ = None
 
     @classmethod
     def of_outcomes(cls, names: tuple[str, ...], by_outcome_OMM: Array) -> Counts:
@@ -91,8 +91,8 @@ class Counts:
     def between(self, model_a: str, model_b: str, expected: float) -> tuple[float, float]:
         """The votes of one pair, and the information of one such vote on their difference, in natural units.
 
-        The information is the squared slope of the score over its variance, (p (1 - p))² / E (y - p)², in which ties make
-        the variance smaller; where the pair has not met, the share of ties of all votes stands in.
+        The information is the squared slope of the score over its variance, (p (1 - p))² / E (y - p)², in which ties
+        make the variance smaller; where the pair has not met, the share of ties of all votes stands in.
         """
         a, b = self.names.index(model_a), self.names.index(model_b)
         met = float(self.met_MM[a, b])

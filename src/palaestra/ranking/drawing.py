@@ -1,7 +1,7 @@
-"""From a chart to a file or a piece of a page: altair's look, vl-convert's conversions, and files that are whole or not there.
+"""From a chart to a file or a piece of a page: altair's look, vl-convert's conversions, files whole or not there.
 
-Altair (VanderPlas et al., 2018) describes a chart in Vega-Lite (Satyanarayan et al., 2017); vl-convert draws it without a
-browser and without the network. Both are the extra `plots`, and loaded only when something is drawn.
+Altair (VanderPlas et al., 2018) describes a chart in Vega-Lite (Satyanarayan et al., 2017); vl-convert draws it
+without a browser and without the network. Both are the extra `plots`, and loaded only when something is drawn.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def altair() -> Any:  # noqa: ANN401 - a module
         MissingPartError: the extra `plots` is not installed.
     """
     try:
-        import altair as found
+        import altair as alt
         import vl_convert  # noqa: F401 - a chart that cannot be written is half of it
     except ImportError as error:
         raise MissingPartError(f"pictures need {error.name}: pip install 'palaestra[plots]'") from error
-    return found
+    return alt
 
 
 NAME = 170
@@ -103,7 +103,11 @@ def of_all(board: Leaderboard, lines: tuple[ModelRating, ...]) -> str:
 
 def intervals(board: Leaderboard) -> str:
     """What the board's intervals are, as `95% intervals`."""
-    return f"{100 * board.settings['confidence']:g}% intervals" if "confidence" in board.settings else "intervals"
+    return (
+        f"{100 * float(str(board.settings['confidence'])):g}% intervals"
+        if "confidence" in board.settings
+        else "intervals"
+    )
 
 
 def styled(chart: Any, title: str, *subtitle: str) -> Any:  # noqa: ANN401 - altair is loaded late
@@ -117,7 +121,7 @@ def titles(chart: Any) -> tuple[str, tuple[str, ...]]:  # noqa: ANN401 - altair 
 
 
 def inline_svg(chart: Any, key: str) -> str:  # noqa: ANN401 - altair is loaded late
-    """A chart as SVG for a page that says its title itself: transparent, in the page's font, without what only Vega reads.
+    """A chart as SVG for a page that says its title itself: transparent, without what only Vega reads.
 
     Args:
         chart: the chart.
@@ -186,7 +190,8 @@ def _page(spec: dict[str, Any]) -> bytes:
     show = 'vegaEmbed("#chart", JSON.parse(document.getElementById("spec").textContent), {actions: false});'
     title = html.escape(spec["title"]["text"])
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head><body><main id="chart">'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
+        '<body><main id="chart">'
         f'</main><script type="application/json" id="spec">{data}</script>'
         f"<script>{vl_convert.javascript_bundle(show)}</script></body></html>\n"
     ).encode()

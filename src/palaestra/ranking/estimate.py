@@ -91,8 +91,8 @@ def estimate(
 def spread(sample: Sample, found: Estimate, config: FitConfig, progress: Callable[[], None] | None = None) -> Spread:
     """The covariance of an estimate, as the settings ask for it.
 
-    The variance of a model outside the core, or with few votes or clusters, is at least what the model of a vote says: a
-    sandwich made of one vote, or of ties only, is absurdly narrow.
+    The variance of a model outside the core, or with few votes or clusters, is at least what the model of a vote says:
+    a sandwich made of one vote, or of ties only, is absurdly narrow.
 
     Raises:
         InputError: covariates cannot be told apart, or the weights lie too far apart.
@@ -122,8 +122,8 @@ def _widened(sample: Sample, found: Estimate, covariance_QQ: Floats, least_QQ: F
     if not np.isfinite(covariance_QQ).all() or variance_Q.min() < -rounding:
         raise np.linalg.LinAlgError("a variance below zero")
     unsure_M = found.connections.outside_M | (sample.counts.votes_M < FEW_VOTES)
-    if sample.cluster_B is not None:
-        unsure_M |= sample.clusters_M < FEW_CLUSTERS
+    if (clusters_M := sample.clusters_M) is not None:
+        unsure_M |= clusters_M < FEW_CLUSTERS
     least_Q = np.zeros(len(variance_Q))
     least_Q[:count] = np.where(unsure_M, np.diag(least_QQ)[:count], 0)
     return covariance_QQ + np.diag(np.maximum(least_Q - variance_Q, 0))
@@ -173,7 +173,7 @@ def _cannot_be_told(name: str) -> InputError:
 
 def _too_far_apart(rows: Rows) -> InputError:
     return InputError(
-        f"these votes cannot be rated: by weight there are from {rows.weight_B.min():g} to {rows.weight_B.max():g} of them "
-        "in a row, which lie too far apart for the arithmetic, or covariates that determine each other; give weights of a "
+        f"these votes cannot be rated: by weight there are {rows.weight_B.min():g} to {rows.weight_B.max():g} of them "
+        "in a row, which lie too far apart for the arithmetic, or covariates determine each other; give weights of a "
         "similar size, leave covariates out"
     )

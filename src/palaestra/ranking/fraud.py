@@ -1,20 +1,22 @@
 """Who votes unlike everybody else: a test for each voter, in time linear in the votes.
 
-Null hypothesis for voter v: each of v's votes falls as the model of a vote says, with the parameters of the *other* voters'
-votes. Those are t - dt with I dt = s_v, one Newton step that takes v's own votes out of the fit (s_v is the sum of their
-scores); a voter with a large share of any model's votes is taken out by a whole fit. Three questions, each with a statistic
-that is a sum over v's votes of a number that depends on the outcome alone:
+Null hypothesis for voter v: each of v's votes falls as the model of a vote says, with the parameters of the *other*
+voters'
+votes. Those are t - dt with I dt = s_v, one Newton step that takes v's own votes out of the fit (s_v is the sum of
+their scores); a voter with a large share of any model's votes is taken out by a whole fit. Three questions, each with a
+statistic that is a sum over v's votes of a number that depends on the outcome alone:
 
     against     surprise, -log P(outcome): votes that fall where they should not, such as random ones
     with        the same, too small: votes that follow the board more closely than people do
     push        for each model m that v met: score minus expected score on m's side, up or down
 
-The p-value of each is Chernoff's bound (1952), P(T >= t) <= min over u >= 0 of E e^(uT) / e^(ut). It is valid at any number
-of votes and needs no normality; it is conservative, by a factor of a few. Within a voter the least of all is multiplied by
+The p-value of each is Chernoff's bound (1952), P(T >= t) <= min over u >= 0 of E e^(uT) / e^(ut). It is valid at any
+number of votes and needs no normality; it is conservative, by a factor of a few. Within a voter the least of all is
+multiplied by
 their number (Bonferroni); over voters, q-values are those of Benjamini and Hochberg (1995), who decide what is flagged.
 
-A flag says "unlike the others", which is not "fraud": honest voters with a taste of their own are found too. Read before
-removing, and look at the board without them first (`FraudReport.moved`).
+A flag says "unlike the others", which is not "fraud": honest voters with a taste of their own are found too. Read
+before removing, and look at the board without them first (`FraudReport.moved`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
@@ -34,7 +35,8 @@ from palaestra.ranking.estimate import Estimate, estimate
 from palaestra.ranking.fit import coded_votes, fit_votes
 from palaestra.ranking.votes import TIE, Votes
 from palaestra.schema.record import Record, Struct
-from palaestra.stats.likelihoods import VoteModel, outcome_probabilities
+from palaestra.stats.chernoff import voter_tails, without_votes
+from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import one_thread, solver
 from palaestra.stats.rows import table_rows
 
@@ -45,8 +47,11 @@ _KINDS = ("against", "with", "up", "down")
 
 
 class VoterTest(Struct):
-    """One voter. `finding` names the smallest p-value's question, `model` who is pushed; `agreement` is the share of
-    decided votes that went to the model which the others rate higher."""
+    """One voter.
+
+    `finding` names the question with the smallest p-value, `model` who is pushed; `agreement` is the share of decided
+    votes that went to the model which the others rate higher.
+    """
 
     voter: str
     votes: int
@@ -94,7 +99,8 @@ def fraud(
 
     Args:
         votes: as for `fit`, with the column voter.
-        config: settings of the fit. With ties=half (the default) the test itself uses Davidson's model where there are ties,
+        config: settings of the fit. With ties=half (the default) the test itself uses Davidson's model where there are
+        ties,
             since half a win has no probability.
         rate: the share of honest voters among the flagged that is accepted (false discovery rate).
         least_votes: voters with fewer votes are not tested.
@@ -151,8 +157,8 @@ def voter_bounds(votes: Votes, code_B: NDArray[np.int32], voters: int, config: F
             at = _without(votes, counts, rows, found).maximum.at
             theta_M, shape = at.theta_M, at.shape
         else:
-            theta_M, shape = _one_step(*sides, outcome, weight, int(ties.model), at.theta_M, at.shape, inverse_QQ)
-        agreement_V[voter] = _bounds(*sides, outcome, weight, int(ties.model), theta_M, shape, p_VK[voter])
+            theta_M, shape = without_votes(*sides, outcome, weight, int(ties.model), at.theta_M, at.shape, inverse_QQ)
+        agreement_V[voter] = voter_tails(*sides, outcome, weight, int(ties.model), theta_M, shape, p_VK[voter])
     return p_VK, agreement_V
 
 
@@ -244,108 +250,3 @@ def _moved(before: Board, after: Board) -> tuple[MovedModel, ...]:
         if line.model in lines
     ]
     return tuple(sorted(moved, key=lambda line: -abs(line.rating - line.rating_without)))
-
-
-@njit(cache=True)
-def _one_step(  # noqa: ANN202, PLR0917 - compiled
-    first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, inverse_QQ: Any
-):
-    """The parameters without these votes: one Newton step against their score, with the information of all votes."""
-    size = len(theta_M)
-    without_M, step = theta_M.copy(), 1e-5
-    shape_without = shape
-    for r in range(len(outcome)):
-        i, j = first[r], second[r]
-        d, c = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
-        up, down = outcome_probabilities(model, d + step, c, shape), outcome_probabilities(model, d - step, c, shape)
-        slope = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
-        for m in range(size):
-            without_M[m] -= slope * (inverse_QQ[m, i] - inverse_QQ[m, j])
-        if len(inverse_QQ) > size:
-            up, down = (
-                outcome_probabilities(model, d, c, shape + step),
-                outcome_probabilities(model, d, c, shape - step),
-            )
-            along = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
-            shape_without -= along * inverse_QQ[size, size]
-    return without_M, shape_without
-
-
-@njit(cache=True)
-def _bounds(  # noqa: ANN202, PLR0917 - compiled
-    first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, p_K: Any
-):
-    """Fill the bounds of one voter; returns the agreement with the order of strengths."""
-    count, size = len(outcome), len(theta_M)
-    chance, surprise, push = np.empty((count, 4)), np.empty((count, 4)), np.empty((count, 4))
-    agreed, decided = 0.0, 0.0
-    for r in range(count):
-        i, j = first[r], second[r]
-        d, c = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
-        chances = outcome_probabilities(model, d, c, shape)
-        expected = chances[0] + (chances[2] + chances[3]) / 2
-        for o in range(4):
-            chance[r, o] = chances[o]
-            surprise[r, o] = -np.log(max(chances[o], 1e-12))
-            push[r, o] = (1.0 if o == 0 else (0.0 if o == 1 else 0.5)) - expected
-        if outcome[r] < 2:
-            decided += weight[r]
-            agreed += weight[r] if (d > 0) == (outcome[r] == 0) else 0.0
-    sign = np.ones(count)
-    p_K[0] = _chernoff(chance, surprise, outcome, weight, sign, 1.0)
-    p_K[1] = _chernoff(chance, surprise, outcome, weight, sign, -1.0)
-    for m in range(size):
-        met = False
-        for r in range(count):
-            sign[r] = 1.0 if first[r] == m else (-1.0 if second[r] == m else 0.0)
-            met = met or sign[r] != 0.0
-        if met:
-            p_K[2 + m] = _chernoff(chance, push, outcome, weight, sign, 1.0)
-            p_K[2 + size + m] = _chernoff(chance, push, outcome, weight, sign, -1.0)
-    return agreed / decided if decided > 0 else np.nan
-
-
-@njit(cache=True)
-def _chernoff(  # noqa: ANN202, PLR0917 - compiled
-    chance: Any, value: Any, outcome: Any, weight: Any, sign: Any, direction: float
-):
-    """Chernoff's bound on the chance of a sum at least as large as the one that happened, in the direction given.
-
-    The exponent is convex in u; its derivative is found zero by Newton's method with bisection.
-    """
-    low, high, u = 0.0, 64.0, 0.5
-    reached = 0.0
-    for r in range(len(outcome)):
-        reached += weight[r] * sign[r] * direction * value[r, outcome[r]]
-    best = 0.0
-    for _ in range(40):
-        exponent, slope, curve = -u * reached, -reached, 0.0
-        for r in range(len(outcome)):
-            factor = weight[r] * sign[r] * direction
-            if factor == 0.0:
-                continue
-            total, first, second, largest = 0.0, 0.0, 0.0, -1e300
-            for o in range(4):
-                if chance[r, o] > 0:
-                    largest = max(largest, u * factor * value[r, o])
-            for o in range(4):
-                if chance[r, o] > 0:
-                    t = factor * value[r, o]
-                    e = chance[r, o] * np.exp(u * t - largest)
-                    total += e
-                    first += e * t
-                    second += e * t * t
-            exponent += largest + np.log(total)
-            slope += first / total
-            curve += second / total - (first / total) ** 2
-        best = min(best, exponent)
-        if slope > 0:
-            high = u
-        else:
-            low = u
-        newton = u - slope / curve if curve > 0 else -1.0
-        following = newton if low < newton < high else (low + high) / 2
-        if abs(following - u) < 1e-6:
-            break
-        u = following
-    return np.exp(best)

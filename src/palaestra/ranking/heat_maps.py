@@ -24,7 +24,7 @@ _CELL = 25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairCounts:
-    """How often each pair of models met, in the order of a board: `wins_MM[i, j]` times i beat j; draws are symmetric."""
+    """How often each pair of models met, in the order of a board: `wins_MM[i, j]` wins of i over j; draws symmetric."""
 
     names: tuple[str, ...]
     wins_MM: NDArray[np.float64]
@@ -48,7 +48,8 @@ class PairCounts:
 def win_rate_chart(board: Leaderboard, pairs: PairCounts | None = None, top: int = 30) -> TopLevelMixin:
     """How often the model of the row beats that of the column: as the ratings foretell; with `pairs`, as it happened.
 
-    What happened is the share of wins among votes for either; what is foretold is 1 / (1 + 10^(-d/400)) of the difference d.
+    What happened is the share of wins among votes for either; what is foretold is 1 / (1 + 10^(-d/400)) of the
+    difference d.
     """
     lines = best(board, top)
     names = spelled(lines)
@@ -112,7 +113,9 @@ def categories_chart(boards: Mapping[str, Leaderboard], top: int = 30) -> TopLev
     )
     marks = cells.transform_filter("datum.rank <= 3").mark_point(filled=True, opacity=1, size=420).encode(
         shape=shape,
-        color=alt.Color("place:N", scale=alt.Scale(domain=domain, range=[places[place][1] for place in domain]), title="rank"),
+        color=alt.Color(
+            "place:N", scale=alt.Scale(domain=domain, range=[places[place][1] for place in domain]), title="rank"
+        ),
     )  # fmt: skip
     text = cells.mark_text(fontSize=11).encode(
         text="rank:Q", color=alt.condition("datum.rank <= 3", alt.value(ON_STRONG), alt.value(INK))

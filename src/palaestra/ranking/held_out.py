@@ -1,8 +1,10 @@
 """How well a fit foretells votes that it has not seen: log loss and calibration, beside every board.
 
-Votes are dealt into five parts; each part is foretold by a fit of the other four (above 200,000 votes one part is enough:
+Votes are dealt into five parts; each part is foretold by a fit of the other four (above 200,000 votes one part is
+enough:
 its log loss is known to about a thousandth). Log losses are natural logarithms for each vote. Each model of a vote is
-scored on the outcomes that it knows: with half wins, a coin has ln 2; with ties as an outcome, or both bad too, so does the
+scored on the outcomes that it knows: with half wins, a coin has ln 2; with ties as an outcome, or both bad too, so
+does the
 loss of their shares alone. To compare them, each is completed with the shares of the outcomes that it does not know.
 """
 
@@ -36,8 +38,8 @@ _DRAWS = 4096
 class HeldOut:
     """Log loss for each vote, that of the outcomes' shares alone, that over all four outcomes, and calibration (3, 10).
 
-    Rows of `bins`: the sum of weights, of expected scores, of scores that happened, by tenth of the expected score, each
-    vote looked at from both sides.
+    Rows of `bins`: the sum of weights, of expected scores, of scores that happened, by tenth of the expected score,
+    each vote looked at from both sides.
     """
 
     log_loss: float

@@ -1,6 +1,7 @@
 """A board over time: what it said, or would have said, at the end of each period.
 
-`window` None: all votes up to then, as a public board shows it. A number of days: only the votes of the last ones, which
+`window` None: all votes up to then, as a public board shows it. A number of days: only the votes of the last ones,
+which
 follows models that change behind one name. Each point is a whole fit, with its interval, of the votes that it covers.
 """
 
@@ -39,7 +40,8 @@ def history(
         **settings: or the settings by name.
 
     Returns:
-        Columns date (the end of the period, UTC), model, rating, lower, upper, rank, votes, preliminary; by date and rank.
+        Columns date (the end of the period, UTC), model, rating, lower, upper, rank, votes, preliminary; by date and
+        rank.
 
     Raises:
         InputError: there are no times, or `every` is no length of time.
@@ -65,7 +67,7 @@ def history(
 
 def _ends(times_B: pl.Series, every: str) -> list[datetime]:
     """The ends of the periods, the last one after the last vote."""
-    first, last = times_B.min(), times_B.max()
+    first, last = times_B.sort().item(0), times_B.sort().item(-1)
     try:
         starts = pl.datetime_range(first, last, every, time_unit="us", time_zone="UTC", eager=True).dt.truncate(every)
         ends = starts.dt.offset_by(every).unique().sort()

@@ -1,8 +1,9 @@
 """A board that follows votes as they come: counts grow, and the next fit begins where the last one ended.
 
-Adding a vote costs what a fit of counts costs from a start next to its maximum, whatever the number of votes before. What
-needs several fits or a simulation (held-out loss, calibration, simultaneous ranks) is made anew when the votes have grown by
-one in a hundred, or models have changed; in between the board shows the last of it.
+Adding a vote costs what a fit of counts costs from a start next to its maximum, whatever the number of votes before.
+What
+needs several fits or a simulation (held-out loss, calibration, simultaneous ranks) is made anew when the votes have
+grown by one in a hundred, or models have changed; in between the board shows the last of it.
 
 For settings that need no single votes; with others, use `fit`.
 """
@@ -81,8 +82,9 @@ class LiveFit:
             voters = voters | set(frame["voter"].cast(pl.String).drop_nulls().unique())
         times = frame["tstamp"].drop_nulls() if "tstamp" in frame.columns else pl.Series([], dtype=pl.Datetime)
         if len(times):
-            first = min(filter(None, (first, times.min())))  # ty: ignore[no-matching-overload] - times
-            last = max(filter(None, (last, times.max())))  # ty: ignore[no-matching-overload] - times
+            ordered = times.sort()
+            first = min(first or ordered.item(0), ordered.item(0))
+            last = max(last or ordered.item(-1), ordered.item(-1))
         return voters, first, last
 
     def _data(self, counts: Counts, frame: pl.DataFrame) -> VoteData:

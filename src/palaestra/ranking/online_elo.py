@@ -2,8 +2,8 @@
 
     expected = 1 / (1 + 10^((R_b - R_a) / 400)),    R_a += K (score - expected),    R_b -= the same
 
-What it says depends on the order of the votes, forgets old ones, and has no interval: reasons for not ranking by it. Public
-arenas began with K = 4 and 1000 points; a tie, or both bad, scores half.
+What it says depends on the order of the votes, forgets old ones, and has no interval: reasons for not ranking by it.
+Public arenas began with K = 4 and 1000 points; a tie, or both bad, scores half.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from palaestra.ranking.config import FitConfig
 from palaestra.ranking.fit import coded_votes
 
 
-def online_elo(votes: Any, *, k: float = 4.0, start: float = 1000.0) -> pl.DataFrame:  # noqa: ANN401 - as for `fit`
+def online_elo(votes: Any, *, k: float = 4.0, start: float = 1000.0) -> pl.DataFrame:
     """Ratings after the last vote: a frame with model, rating, votes, best first.
 
     Args:
@@ -50,7 +50,7 @@ def _run(  # noqa: ANN202 - compiled
     count_B: Any,
     order_B: Any,
     k: float,
-    rating_M: Any,  # noqa: ANN401
+    rating_M: Any,
 ):
     for r in order_B:
         a, b, outcome = first_B[r], second_B[r], outcome_B[r]

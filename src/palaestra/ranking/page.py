@@ -13,14 +13,16 @@ _STYLE = f"""
 :root {{ color-scheme: light dark; --sheet: {SHEET}; --ink: {INK}; --soft: {SOFT}; --line: {LINE}; }}
 body {{ background: var(--sheet); color: var(--ink); font: 15px/1.5 "Helvetica Neue", Arial, sans-serif;
   max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.25rem; margin: 3rem 0 0; }} h3 {{ font-size: 1.05rem; margin: 2rem 0 0; }}
+h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.25rem; margin: 3rem 0 0; }}
+h3 {{ font-size: 1.05rem; margin: 2rem 0 0; }}
 p, li {{ color: var(--soft); margin: .3rem 0 1rem; }} p.verdict {{ color: var(--ink); font-size: 1.1rem; }}
 a {{ color: inherit; }} ul {{ padding-left: 1.2rem; }} li {{ margin: 0; overflow-wrap: anywhere; }}
 .wide {{ overflow-x: auto; }} .wide:focus-visible {{ outline: 2px solid var(--ink); }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 caption {{ text-align: left; color: var(--soft); padding-bottom: .4rem; }}
 th, td {{ padding: .3rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }}
-thead th {{ color: var(--soft); font-weight: normal; }} tbody th {{ font-weight: normal; }} .name {{ text-align: left; }}
+thead th {{ color: var(--soft); font-weight: normal; }} tbody th {{ font-weight: normal; }}
+.name {{ text-align: left; }}
 th button {{ all: unset; cursor: pointer; }} th button:focus-visible {{ outline: 2px solid var(--ink); }}
 th[aria-sort=ascending] button::after {{ content: " \\25b2"; }}
 th[aria-sort=descending] button::after {{ content: " \\25bc"; }}

@@ -1,8 +1,8 @@
 """The colours of the pictures, each with the one that takes its place on a dark page.
 
-Charts are drawn in the light colours. The report's style sheet turns them into the dark ones by looking for the light ones
-in the drawing, so that no two roles may have the same colour. Text stands at 4.5 to 1 or better on whatever it is printed
-on, in both schemes (WCAG 2.2, 1.4.3); a test computes it.
+Charts are drawn in the light colours. The report's style sheet turns them into the dark ones by looking for the light
+ones in the drawing, so that no two roles may have the same colour. Text stands at 4.5 to 1 or better on whatever it is
+printed on, in both schemes (WCAG 2.2, 1.4.3); a test computes it.
 """
 
 from __future__ import annotations

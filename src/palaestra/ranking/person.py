@@ -1,8 +1,10 @@
 """One voter's own leaderboard, shrunk towards the crowd's, and how far voter and crowd agree.
 
-A voter's strengths are t_v ~ N(t, tau²), independent over models, around the crowd's t (the fit of everybody else's votes);
+A voter's strengths are t_v ~ N(t, tau²), independent over models, around the crowd's t (the fit of everybody else's
+votes);
 the voter's own votes have the likelihood of the model. The posterior's mode and curvature give ratings and intervals:
-with few votes they are the crowd's, with many the voter's own. tau says how much people differ; it is estimated from all
+with few votes they are the crowd's, with many the voter's own. tau says how much people differ; it is estimated from
+all
 voters together, as the value under which their votes are most likely with their own strengths integrated out (Laplace's
 approximation; empirical Bayes, Efron and Morris, 1973). tau = 0 means that nobody was found to differ.
 """
@@ -53,8 +55,8 @@ class PersonalRating(Struct):
 class PersonalBoard(Record):
     """A voter's leaderboard, best first.
 
-    `agreement` is the share of the voter's decided votes that went to the model which the others rate higher, `expected`
-    what that share is for somebody who votes like the others; None without decided votes. `tau` is in Elo.
+    `agreement` is the share of the voter's decided votes that went to the model which the others rate higher,
+    `expected` what that share is for somebody who votes like the others; None without decided votes. `tau` is in Elo.
     """
 
     record_name = "personal"
@@ -124,7 +126,8 @@ def posterior(rows: Rows, prior_M: Floats, tau: float) -> tuple[Floats, Floats]:
 def estimate_tau(votes: Votes, counts: Counts, *, seed: int = 0) -> float:
     """How much voters differ, in natural units: the most likely of a grid of values.
 
-    Voters with fewer than five votes say nothing of it and are left out; of more than two thousand others, so many are drawn.
+    Voters with fewer than five votes say nothing of it and are left out; of more than two thousand others, so many are
+    drawn.
     """
     crowd_M = estimate(table_rows(counts.by_outcome_OMM), counts, VoteModel.BRADLEY_TERRY).theta_M
     codes_B = votes.frame["voter"].cast(pl.String).cast(pl.Categorical).to_physical().to_numpy()
@@ -210,7 +213,7 @@ def _board(  # noqa: PLR0917 - what a board is made of
     z = float(ndtri(0.5 + config.confidence / 2))
     first, second, outcome = (side[own_B] for side in (votes.first_B, votes.second_B, votes.outcome_B))
     weight = votes.count_B[own_B]
-    own_M = sum(np.bincount(side, weight, minlength=len(crowd_M)) for side in (first, second))
+    own_M = np.bincount(np.concatenate([first, second]), np.tile(weight, 2), minlength=len(crowd_M))
     gap = crowd_M[first] - crowd_M[second]
     decided = (outcome < 2) & (gap != 0)  # noqa: PLR2004 - wins
     agreement = expected = None

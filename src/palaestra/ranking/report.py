@@ -1,8 +1,9 @@
 """The report of one or many boards: a page that stands alone, and the small table that a notebook shows.
 
-For each board a verdict in a sentence, every model in a table, pictures of ratings, ranks, win rates and battles, effects,
-calibration, what the fit warns of, and the settings and hash with which anybody can make it again. Several boards begin with
-their ranks side by side. Not here: single charts (`charts.py`).
+For each board a verdict in a sentence, every model in a table, pictures of ratings, ranks, win rates and battles,
+effects,
+calibration, what the fit warns of, and the settings and hash with which anybody can make it again. Several boards
+begin with their ranks side by side. Not here: single charts (`charts.py`).
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ def verdict(board: Leaderboard) -> str:
     if not near:
         return f"{first.model} leads; at {_confidence(board)} nobody else can be first."
     named = ", ".join(near[:3]) + (f" and {len(near) - 3} more" if len(near) > 3 else "")  # noqa: PLR2004 - names
-    return f"{first.model} leads; it cannot be told apart from {named}, which may be first as well ({_confidence(board)})."
+    return (
+        f"{first.model} leads; it cannot be told apart from {named}, which may be first as well ({_confidence(board)})."
+    )
 
 
 def _may_be_first(line: ModelRating) -> bool:
@@ -112,7 +115,8 @@ def _section(name: str, board: Leaderboard, key: str, *, whole: bool) -> str:
     noted = f"<h3>What to know</h3><ul>{warnings}</ul>" if warnings else ""
     return (
         f'<section id="{key}"><h2>{escape(name)}</h2><p class="verdict">{escape(verdict(board))}</p>'
-        f'<div class="wide" tabindex="0">{_table(board, caption=_votes(board))}</div>{noted}{pictures}{_made(board)}</section>'
+        f'<div class="wide" tabindex="0">{_table(board, caption=_votes(board))}</div>'
+        f"{noted}{pictures}{_made(board)}</section>"
     )
 
 
@@ -161,7 +165,8 @@ def _overview(boards: Mapping[str, Leaderboard]) -> str:
     first = next(iter(boards.values()))
     ranks = {name: {line.model: line for line in board.models} for name, board in boards.items()}
     head = "".join(
-        f'<th scope="col"><a href="#b{number}">{escape(name.replace("_", " "))}</a></th>' for number, name in enumerate(boards)
+        f'<th scope="col"><a href="#b{number}">{escape(name.replace("_", " "))}</a></th>'
+        for number, name in enumerate(boards)
     )
     rows = "".join(
         f'<tr><th scope="row" class="name">{escape(line.model)}</th>'
@@ -170,9 +175,10 @@ def _overview(boards: Mapping[str, Leaderboard]) -> str:
         for line in first.models
     )
     return (
-        '<section><h2>Categories</h2><p>Ranks by category; \N{BLACK CIRCLE} first, \N{BLACK SQUARE} second, '
+        "<section><h2>Categories</h2><p>Ranks by category; \N{BLACK CIRCLE} first, \N{BLACK SQUARE} second, "
         "\N{BLACK UP-POINTING TRIANGLE} third, * preliminary.</p>"
-        f'<div class="wide" tabindex="0"><table><caption>{len(boards)} boards</caption><thead><tr><th scope="col" class="name">Model</th>{head}'
+        f'<div class="wide" tabindex="0"><table><caption>{len(boards)} boards</caption><thead><tr>'
+        f'<th scope="col" class="name">Model</th>{head}'
         f"</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 
@@ -189,5 +195,9 @@ def _made(board: Leaderboard) -> str:
     """With what the board can be made again."""
     settings: dict[str, Any] = {name: value for name, value in board.settings.items() if value not in (None, [], False)}
     said = ", ".join(f"{name} = {value}" for name, value in settings.items())
-    span = f"; from {board.data.first:%Y-%m-%d} to {board.data.last:%Y-%m-%d}" if board.data.first and board.data.last else ""
+    span = (
+        f"; from {board.data.first:%Y-%m-%d} to {board.data.last:%Y-%m-%d}"
+        if board.data.first and board.data.last
+        else ""
+    )
     return f"<h3>How it was made</h3><ul><li>{escape(said)}</li><li>votes {board.data.sha256}{span}</li></ul>"

@@ -1,10 +1,12 @@
 """How few votes, or voters, decide who is first, found by influence and verified by removing them.
 
 For a rival r of the leader l, removing a set S of votes moves the lead t_l - t_r by about the sum over S of
--c' I⁻¹ s_v, where s_v is the score of vote v, I the information and c = e_l - e_r (the influence function; Broderick, Giordano
-and Meager, 2020; for arenas, Huang, Shen, Wei and Broderick, 2025). Those that reduce the lead most are taken until it is
-gone. The linear forecast is then put to the test: the board is fitted again without them, more are taken at the new
-parameters if the leader still leads, and from what was taken as many as possible are given back while the leader has fallen.
+-c' I⁻¹ s_v, where s_v is the score of vote v, I the information and c = e_l - e_r (the influence function; Broderick,
+Giordano
+and Meager, 2020; for arenas, Huang, Shen, Wei and Broderick, 2025). Those that reduce the lead most are taken until it
+is gone. The linear forecast is then put to the test: the board is fitted again without them, more are taken at the new
+parameters if the leader still leads, and from what was taken as many as possible are given back while the leader has
+fallen.
 
 What is reported was verified by a refit. It is an upper bound: a smaller set may exist that this search does not find.
 """
@@ -48,8 +50,8 @@ class Removal(Struct):
 class Robustness(Record):
     """The fewest votes or voters found whose removal puts `rival` before `leader`; None where none were found.
 
-    `lead_before` and `lead_after` are Elo, the latter from the refit. `removed` lists rows (at most a hundred), `voters`
-    the voters, if those were asked for.
+    `lead_before` and `lead_after` are Elo, the latter from the refit. `removed` lists rows (at most a hundred),
+    `voters` the voters, if those were asked for.
     """
 
     record_name = "robustness"
@@ -72,7 +74,8 @@ class Robustness(Record):
             return f"No {self.what} were found whose removal takes the first place from {self.leader}."
         return (
             f"Without {self.fewest} {self.what} ({self.votes_removed:g} votes, {self.share_of_votes:.4%} of all) "
-            f"{self.rival} is before {self.leader} (verified: {self.lead_after:+.2f} Elo instead of {self.lead_before:+.2f})."
+            f"{self.rival} is before {self.leader} (verified: {self.lead_after:+.2f} Elo, "
+            f"not {self.lead_before:+.2f})."
         )
 
 
@@ -166,7 +169,7 @@ def _gains(search: _Search, found: Estimate, leader: int, rival: int) -> Floats:
     contrast_Q[leader], contrast_Q[rival] = 1.0, -1.0
     direction_Q = solver(maximum.problem, maximum.information_QQ)(contrast_Q)
     slope_B = slopes(search.sample.rows, maximum.problem.model, maximum.at, direction_Q)
-    return np.bincount(search.unit_B, slope_B, minlength=search.units)
+    return np.bincount(search.unit_B, slope_B, minlength=search.units).astype(float)
 
 
 def _without(search: _Search, chosen_U: Mask, start: Estimate) -> Estimate | None:
@@ -198,7 +201,7 @@ def _given_back(search: _Search, leader: int, rival: int, chosen_U: Mask) -> Mas
     return least_U
 
 
-def _reported(
+def _reported(  # noqa: PLR0917 - what is reported
     coded: Votes,
     search: _Search,
     leader: int,
@@ -211,8 +214,17 @@ def _reported(
     tried = tuple(names[m] for m in others)
     if best is None:
         lead = elo(theta_M[leader] - theta_M[others[0]])
-        empty = {"rival": None, "fewest": None, "votes_removed": 0.0, "share_of_votes": 0.0, "lead_after": None}
-        return Robustness(leader=names[leader], what=what, lead_before=lead, rivals_tried=tried, **empty)
+        return Robustness(
+            leader=names[leader],
+            rival=None,
+            what=what,
+            fewest=None,
+            votes_removed=0.0,
+            share_of_votes=0.0,
+            lead_before=lead,
+            lead_after=None,
+            rivals_tried=tried,
+        )
     chosen_U, rival = best
     after = _without(search, chosen_U, search.full)
     gone_B = np.zeros(len(search.unit_B), dtype=bool)

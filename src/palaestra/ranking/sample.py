@@ -1,7 +1,7 @@
 """What a fit sees: votes, weighed, counted, and laid out in rows with their covariates and clusters.
 
-Where votes of a pair and outcome cannot be told apart (no covariates, no clusters, weights that depend on the pair alone)
-rows are sums, and the cost of a fit does not depend on the number of votes.
+Where votes of a pair and outcome cannot be told apart (no covariates, no clusters, weights that depend on the pair
+alone) rows are sums, and the cost of a fit does not depend on the number of votes.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def sample_of(votes: Votes, config: FitConfig, *, single: bool = False) -> Sampl
         x_FB=design.x_FB,
     )
     scale_F = np.sqrt([np.dot(x_B * rows.weight_B, x_B) / rows.weight_B.sum() for x_B in rows.x_FB])
-    for x_B, scale in zip(rows.x_FB, scale_F, strict=True):
-        x_B /= scale
+    for f, scale in enumerate(scale_F):
+        rows.x_FB[f] /= scale
     clusters_B = None if config.cluster is None else cluster_codes(votes.frame, config.cluster)[rows.source_B]
     return Sample(counts, rows, design.names, scale_F, clusters_B, weighted.notes, weighted.keep_B)
 

@@ -57,7 +57,7 @@ def code_votes(frame: pl.DataFrame) -> Votes:
     if "weight" in frame.columns:
         frame = frame.filter(pl.col("weight") > 0)
     first_B, second_B = (frame[side].to_physical().to_numpy() for side in ("model_a", "model_b"))
-    categories = frame.schema["model_a"].categories  # ty: ignore[unresolved-attribute] - an Enum
+    categories = frame.schema["model_a"].categories  # ty: ignore[missing-attribute] - an Enum
     met_M = np.zeros(len(categories), dtype=bool)
     met_M[first_B] = met_M[second_B] = True
     if not met_M.all():

@@ -69,7 +69,7 @@ class Level(Struct):
 
 
 class CalibrationBin(Struct):
-    """Held-out votes of which the fit foretold about the same: mean chance of side a, and how often a won (a tie half)."""
+    """Held-out votes of which the fit foretold about the same: mean chance of side a, how often a won (a tie half)."""
 
     predicted: float
     observed: float
@@ -89,8 +89,9 @@ class VoteData(Struct):
 class FitReport(Struct):
     """How the fit went. Log losses are natural logarithms, per vote.
 
-    `constant_log_loss` is what one gets on the same held-out votes without knowing the models. `calibration_error` is the
-    mean distance of prediction and outcome over the bins, by votes. `tie_parameter` is the shape parameter of the model of
+    `constant_log_loss` is what one gets on the same held-out votes without knowing the models. `calibration_error` is
+    the mean distance of prediction and outcome over the bins, by votes. `tie_parameter` is the shape parameter of the
+    model of
     ties, `tie_log_losses` the held-out log losses over all four outcomes among which `ties = "auto"` has chosen.
     """
 

@@ -1,12 +1,13 @@
 """The bootstrap of a fit, every round maximised to convergence.
 
-Votes, or clusters of votes, are weighted instead of drawn with replacement: independent weights of mean and variance one
-(the weighted bootstrap of Newton and Raftery, 1994; with exponential weights, the Bayesian one of Rubin, 1981). A count of
-n votes has the sum of n weights, a Gamma. All weights are positive, so that a model that has both won and lost has done so
-in each round, and no round is without a maximum; drawing with replacement loses some for models with few votes.
+Votes, or clusters of votes, are weighted instead of drawn with replacement: independent weights of mean and variance
+one (the weighted bootstrap of Newton and Raftery, 1994; with exponential weights, the Bayesian one of Rubin, 1981). A
+count of
+n votes has the sum of n weights, a Gamma. All weights are positive, so that a model that has both won and lost has
+done so in each round, and no round is without a maximum; drawing with replacement loses some for models with few votes.
 
-The exponential is cut into 4096 equally likely values with the same mean and variance, looked up by a hash of seed, round
-and cluster: nothing is stored for a round.
+The exponential is cut into 4096 equally likely values with the same mean and variance, looked up by a hash of seed,
+round and cluster: nothing is stored for a round.
 """
 
 from __future__ import annotations

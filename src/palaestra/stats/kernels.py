@@ -1,8 +1,9 @@
 """The loops over votes, compiled.
 
-Rows of one pair lie together (`rows.py`), so what they share is read once and the matrix is touched once a pair; what rows
-do by themselves is done in blocks that stay in the nearest cache and compile to vectors. Each loop works on a range of pairs
-and adds to the sums that it is given. Python is not needed while they run.
+Rows of one pair lie together (`rows.py`), so what they share is read once and the matrix is touched once a pair; what
+rows
+do by themselves is done in blocks that stay in the nearest cache and compile to vectors. Each loop works on a range of
+pairs and adds to the sums that it is given. Python is not needed while they run.
 
 Not here: who calls them with what (`passes.py`).
 """
@@ -31,7 +32,7 @@ BINS = 10
 
 
 @njit(inline="always")
-def _multiplier(draws: Any, seed: Any, number: Any) -> float:  # noqa: ANN401 - compiled
+def _multiplier(draws: Any, seed: Any, number: Any) -> float:
     """A hash of seed and number (splitmix64), looked up."""
     z = seed + np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -43,7 +44,7 @@ _REORDER = {"reassoc", "contract", "arcp", "nsz"}
 
 
 @njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
-def pass_bradley_terry(  # noqa: PLR0912, C901 - one loop over the votes
+def pass_bradley_terry(
     middle: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
     beta_F: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, score_Q: Any, lower_QQ: Any,
 ) -> None:  # fmt: skip
@@ -119,11 +120,12 @@ def pass_bradley_terry(  # noqa: PLR0912, C901 - one loop over the votes
 
 
 @njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
-def pass_general(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its parts share a dozen sums
+def pass_general(
     model: Any, middle: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any,
     theta_M: Any, beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, score_Q: Any,
     lower_QQ: Any,
 ) -> None:  # fmt: skip
+    """Score and information, or the middle, under a model with a shape: pair by pair."""
     features, count = len(x_FB), len(theta_M)
     last = count + features
     resampled, clustered = len(draws) > 0, len(cluster_B) > 0
@@ -194,7 +196,7 @@ def pass_general(  # noqa: PLR0915, PLR0912, C901 - one loop over the votes; its
 
 
 @njit(inline="always")
-def _general(model: Any, outcome: Any, d: Any, c: Any, s: Any, local: Any, r: Any) -> None:  # noqa: ANN401 - compiled
+def _general(model: Any, outcome: Any, d: Any, c: Any, s: Any, local: Any, r: Any) -> None:
     """Derivatives of one vote under a model with a shape, into column r of the block."""
     if model == _GROUNDED:
         for k, value in enumerate(grounded(outcome, d, c, s)):
@@ -211,6 +213,7 @@ def cluster_pass(
     model: Any, first_P: Any, second_P: Any, pair_B: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
     beta_F: Any, shape: Any, order_B: Any, start_C: Any, middle_QQ: Any,
 ) -> None:  # fmt: skip
+    """Outer products of the summed scores of clusters; rows in the order of `order_B`."""
     features, count = len(x_FB), len(theta_M)
     last, size = count + features, len(middle_QQ)
     score_Q, touched_Q, mark_Q = np.zeros(size), np.empty(size, np.int64), np.zeros(size, np.bool_)
@@ -257,6 +260,7 @@ def forecast_pass(
     model: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
     beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, bins: Any,
 ) -> float:  # fmt: skip
+    """The log-likelihood, and three sums for each tenth of the expected score."""
     total = 0.0
     for pair in range(low, high):
         i, j = first_P[pair], second_P[pair]
@@ -284,6 +288,7 @@ def likelihood_pass(
     first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any, beta_F: Any,
     low: Any, high: Any,
 ) -> float:  # fmt: skip
+    """The log-likelihood of Bradley-Terry, in vectors."""
     total, d = 0.0, np.empty(_BLOCK)
     for pair in range(low, high):
         gap = theta_M[first_P[pair]] - theta_M[second_P[pair]]
@@ -305,9 +310,10 @@ def likelihood_pass(
 
 @njit(cache=True, nogil=True)
 def table_pass(
-    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, low: Any, high: Any, draws: Any, seed: Any,
-    cluster_B: Any, summed_OMM: Any,
+    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, low: Any, high: Any, draws: Any,
+    seed: Any, cluster_B: Any, summed_OMM: Any,
 ) -> None:  # fmt: skip
+    """Weights by outcome and pair."""
     for pair in range(low, high):
         for r in range(start_P[pair], start_P[pair + 1]):
             w = weight_B[r]
@@ -321,6 +327,7 @@ def slope_pass(
     model: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
     beta_F: Any, shape: Any, direction_Q: Any, last: Any, low: Any, high: Any, slope_B: Any,
 ) -> None:  # fmt: skip
+    """The score of each row along a direction."""
     local, count = np.zeros((9, 1)), len(theta_M)
     for pair in range(low, high):
         i, j = first_P[pair], second_P[pair]

@@ -7,7 +7,8 @@ and at most one shape parameter s:
     RAO_KUPPER     P(a) = sigma(d - s), P(b) = sigma(-d - s), the rest is a tie          Rao and Kupper (1967), s > 0
     DAVIDSON       P(a) : P(b) : P(tie) = e^(d/2) : e^(-d/2) : e^s                       Davidson (1970)
     GROUNDED       P(a) = A / (A + k B + 1), P(b) = B / (B + k A + 1), P(both bad) = 1 / (1 + A + B), the rest is a tie;
-                   A = e^(c + d/2), B = e^(c - d/2), k = 1 + e^s                         Frick et al. (2025), grounded RK
+                   A = e^(c + d/2), B = e^(c - d/2), k = 1 + e^s                         Frick et al. (2025), grounded
+                   RK
 
 In the second and third, both bad counts as a tie. In the last one strength zero is where a usable answer begins.
 
@@ -191,8 +192,10 @@ def davidson(outcome: int, d: float, s: float) -> tuple[float, float, float, flo
 def grounded(outcome: int, d: float, c: float, s: float) -> tuple[float, ...]:
     """Scores in d, c, s, information in dd, dc, ds, cc, cs, ss.
 
-    Worked out in u = c + d/2 and v = c - d/2. Each of the three outcomes with a closed form is a ratio whose denominator
-    is a sum of exponentials, so that the second derivatives of its logarithm are a covariance; the tie is what they leave.
+    Worked out in u = c + d/2 and v = c - d/2. Each of the three outcomes with a closed form is a ratio whose
+    denominator
+    is a sum of exponentials, so that the second derivatives of its logarithm are a covariance; the tie is what they
+    leave.
     """
     k = 1.0 + math.exp(s)
     kappa = 1.0 - 1.0 / k
@@ -229,7 +232,7 @@ def _swapped(g: tuple[float, ...]) -> tuple[float, ...]:
 
 
 @njit(inline="always")
-def _of_the_rest(
+def _of_the_rest(  # noqa: PLR0917 - compiled
     r1: float, f: tuple[float, ...], r2: float, g: tuple[float, ...], r3: float, h: tuple[float, ...]
 ) -> tuple[float, ...]:
     """Derivatives of log(1 - p1 - p2 - p3) from those of each log p; r is p over the rest."""

@@ -1,12 +1,13 @@
 """The maximum of the likelihood by Newton's method, and the linear algebra around it.
 
-Steps use full second derivatives. A step that overshoots (the slope along it has turned and is no smaller) is halved; the
+Steps use full second derivatives. A step that overshoots (the slope along it has turned and is no smaller) is halved;
+the
 three concave models need that at most once or twice. The fourth is not concave: where its information is not positive
 definite, the smallest power of ten that makes it so is added to its diagonal for that step (Levenberg, 1944).
 
 Only differences of strengths are determined, within each connected part of the models. That gauge (mean zero in each
-part) is imposed exactly: the information is filled along the undetermined directions with a number of its own size, which
-changes nothing across them. Nothing is ever added to ratings as a ridge. The grounded model has no gauge.
+part) is imposed exactly: the information is filled along the undetermined directions with a number of its own size,
+which changes nothing across them. Nothing is ever added to ratings as a ridge. The grounded model has no gauge.
 
 Not here: whether the maximum is finite (the caller adds `extra` rows where it is not).
 """
@@ -91,7 +92,9 @@ def maximise(
         size = np.abs(step_Q).max()
         quadratic = size < _NEAR and 1e3 * size**3 < last_step * last**2  # the next step would be about size³ / last²
         if size < last_step or quadratic:
-            return Maximum(problem, _centred(problem, at.moved(step_Q, problem.model)), information_QQ, iteration, True)
+            return Maximum(
+                problem, _centred(problem, at.moved(step_Q, problem.model)), information_QQ, iteration, converged=True
+            )
         slope = score_Q @ step_Q
         for _ in range(_MOST_HALVINGS):
             moved = at.moved(step_Q, problem.model)
@@ -100,7 +103,7 @@ def maximise(
                 break
             step_Q, slope = step_Q / 2, slope / 2
         at, last = moved, size
-    return Maximum(problem, _centred(problem, at), information_QQ, _MOST_STEPS, False)
+    return Maximum(problem, _centred(problem, at), information_QQ, _MOST_STEPS, converged=False)
 
 
 def solver(problem: Problem, information_QQ: Floats) -> Callable[[Floats], Floats]:

@@ -1,7 +1,7 @@
 """Sums over all votes at one set of parameters: score and information, the sandwich's middle, likelihood.
 
-Parameters are laid out as strengths (M), coefficients (F), shape (0 or 1). Work is cut into a number of parts that depends
-on the data alone and summed in their order: the same bytes on any number of cores.
+Parameters are laid out as strengths (M), coefficients (F), shape (0 or 1). Work is cut into a number of parts that
+depends on the data alone and summed in their order: the same bytes on any number of cores.
 
 Not here: the loops (`kernels.py`), steps towards a maximum (`newton.py`), what the numbers mean.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -60,8 +61,9 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """Bootstrap weights made where they are needed: `draws[hash(seed, cluster)]`, the cluster of a row being the row
-    where `cluster_B` is empty.
+    """Bootstrap weights made where they are needed: `draws[hash(seed, cluster)]`.
+
+    Where `cluster_B` is empty, each row is its own cluster.
 
     `draws` has a power of two entries with mean and variance one.
     """
@@ -75,12 +77,12 @@ def score_and_information(
     rows: Rows, model: VoteModel, at: Parameters, resampling: Resampling | None = None
 ) -> tuple[Floats, Floats]:
     """The gradient (Q,) of the log-likelihood and its negative second derivatives (Q, Q), Q = M + F + shapes."""
-    return _summed(rows, model, at, rows.weight_B, False, resampling)
+    return _summed(rows, model, at, rows.weight_B, resampling=resampling)
 
 
 def sandwich_middle(rows: Rows, model: VoteModel, at: Parameters) -> Floats:
     """The sum over votes of the outer products of their scores, shape (Q, Q)."""
-    return _summed(rows, model, at, rows.square_B, True, None)[1]
+    return _summed(rows, model, at, rows.square_B, middle=True)[1]
 
 
 def clustered_middle(rows: Rows, model: VoteModel, at: Parameters, cluster_B: NDArray[np.int32]) -> Floats:
@@ -162,7 +164,13 @@ def _parts_of(resampling: Resampling | None) -> tuple[Floats, np.uint64, NDArray
 
 
 def _summed(
-    rows: Rows, model: VoteModel, at: Parameters, weight_B: Floats, middle: bool, resampling: Resampling | None
+    rows: Rows,
+    model: VoteModel,
+    at: Parameters,
+    weight_B: Floats,
+    *,
+    middle: bool = False,
+    resampling: Resampling | None = None,
 ) -> tuple[Floats, Floats]:
     size = _size(rows, model)
     draws, seed, cluster_B = _parts_of(resampling)
@@ -194,7 +202,7 @@ def _in_parts(rows: Rows, work: Callable[[int, int], T]) -> list[T]:
     count = _parts(rows)
     cuts = np.searchsorted(rows.start_P, np.linspace(0, len(rows.outcome_B), count + 1)[1:-1].astype(np.int64))
     edges = [0, *(int(cut) for cut in cuts), len(rows.first_P)]
-    ranges = list(zip(edges[:-1], edges[1:], strict=True))
+    ranges = list(pairwise(edges))
     if len(ranges) == 1:
         return [work(*ranges[0])]
     return list(_threads(os.getpid()).map(lambda both: work(*both), ranges))

@@ -1,8 +1,9 @@
 """The twin: every fit again, plain and slow, one vote at a time, to read and to hold the fast one against.
 
-Probabilities are written as in the papers (`likelihoods.py` lists them), the maximum is searched by a general optimiser that
-is given no derivatives of ours, information is a finite difference of score, and score one of log-likelihood. Nothing here is
-shared with the fast path. Good for some hundred votes among a handful of models.
+Probabilities are written as in the papers (`likelihoods.py` lists them), the maximum is searched by a general
+optimiser that
+is given no derivatives of ours, information is a finite difference of score, and score one of log-likelihood. Nothing
+here is shared with the fast path. Good for some hundred votes among a handful of models.
 """
 
 from __future__ import annotations

@@ -33,11 +33,12 @@ def rank_bounds(lower_M: Floats, upper_M: Floats) -> tuple[Integers, Integers]:
 def simultaneous_rank_bounds(
     theta_M: Floats, covariance_MM: Floats, *, confidence: float, seed: int
 ) -> tuple[Integers, Integers]:
-    """Rank ranges that hold for all models at once with the given confidence (Mogstad, Romano, Shaikh and Wilhelm, 2024).
+    """Rank ranges that hold for all models at once with the given confidence (Mogstad et al., 2024).
 
     All differences of two models are tested together: the critical value is a quantile of the greatest of all
     studentised differences under the covariance, found by simulation, and found again over what remains once some pairs
-    are told apart (stepdown, Romano and Wolf, 2005). A model's best rank is one plus the number of those surely above it.
+    are told apart (stepdown, Romano and Wolf, 2005). A model's best rank is one plus the number of those surely above
+    it.
 
     Args:
         theta_M: strengths, shape (M,).

@@ -1,0 +1,118 @@
+"""Bounds on the chance of what one voter did, given what everybody else's votes say; compiled.
+
+Chernoff (1952): P(T >= t) <= min over u >= 0 of E e^(uT) / e^(ut), here for sums over votes of a number that depends
+on each
+vote's outcome. Valid at any number of votes, without normality. What is asked of a voter is `ranking/fraud.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from palaestra.stats.likelihoods import outcome_probabilities
+
+_NEAR = 1e-6
+
+
+@njit(cache=True)
+def without_votes(
+    first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, inverse_QQ: Any
+):
+    """The parameters without these votes: one Newton step against their score, with the information of all votes."""
+    size = len(theta_M)
+    without_M, step = theta_M.copy(), 1e-5
+    shape_without = shape
+    for r in range(len(outcome)):
+        i, j = first[r], second[r]
+        d, c = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
+        up, down = outcome_probabilities(model, d + step, c, shape), outcome_probabilities(model, d - step, c, shape)
+        slope = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
+        for m in range(size):
+            without_M[m] -= slope * (inverse_QQ[m, i] - inverse_QQ[m, j])
+        if len(inverse_QQ) > size:
+            up, down = (
+                outcome_probabilities(model, d, c, shape + step),
+                outcome_probabilities(model, d, c, shape - step),
+            )
+            along = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
+            shape_without -= along * inverse_QQ[size, size]
+    return without_M, shape_without
+
+
+@njit(cache=True)
+def voter_tails(first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, p_K: Any):
+    """Fill the bounds of one voter; returns the agreement with the order of strengths."""
+    count, size = len(outcome), len(theta_M)
+    chance, surprise, push = np.empty((count, 4)), np.empty((count, 4)), np.empty((count, 4))
+    agreed, decided = 0.0, 0.0
+    for r in range(count):
+        i, j = first[r], second[r]
+        d, c = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
+        chances = outcome_probabilities(model, d, c, shape)
+        expected = chances[0] + (chances[2] + chances[3]) / 2
+        for o in range(4):
+            chance[r, o] = chances[o]
+            surprise[r, o] = -np.log(max(chances[o], 1e-12))
+            push[r, o] = (1.0 if o == 0 else (0.0 if o == 1 else 0.5)) - expected
+        if outcome[r] < 2:  # noqa: PLR2004 - wins
+            decided += weight[r]
+            agreed += weight[r] if (d > 0) == (outcome[r] == 0) else 0.0
+    sign = np.ones(count)
+    p_K[0] = chernoff(chance, surprise, outcome, weight, sign, 1.0)
+    p_K[1] = chernoff(chance, surprise, outcome, weight, sign, -1.0)
+    for m in range(size):
+        met = False
+        for r in range(count):
+            sign[r] = 1.0 if first[r] == m else (-1.0 if second[r] == m else 0.0)
+            met = met or sign[r] != 0.0
+        if met:
+            p_K[2 + m] = chernoff(chance, push, outcome, weight, sign, 1.0)
+            p_K[2 + size + m] = chernoff(chance, push, outcome, weight, sign, -1.0)
+    return agreed / decided if decided > 0 else np.nan
+
+
+@njit(cache=True)
+def chernoff(chance: Any, value: Any, outcome: Any, weight: Any, sign: Any, direction: float):
+    """Chernoff's bound on the chance of a sum at least as large as the one that happened, in the direction given.
+
+    The exponent is convex in u; its derivative is found zero by Newton's method with bisection.
+    """
+    low, high, u = 0.0, 64.0, 0.5
+    reached = 0.0
+    for r in range(len(outcome)):
+        reached += weight[r] * sign[r] * direction * value[r, outcome[r]]
+    best = 0.0
+    for _ in range(40):
+        exponent, slope, curve = -u * reached, -reached, 0.0
+        for r in range(len(outcome)):
+            factor = weight[r] * sign[r] * direction
+            if factor == 0.0:
+                continue
+            total, first, second, largest = 0.0, 0.0, 0.0, -1e300
+            for o in range(4):
+                if chance[r, o] > 0:
+                    largest = max(largest, u * factor * value[r, o])
+            for o in range(4):
+                if chance[r, o] > 0:
+                    t = factor * value[r, o]
+                    e = chance[r, o] * np.exp(u * t - largest)
+                    total += e
+                    first += e * t
+                    second += e * t * t
+            exponent += largest + np.log(total)
+            slope += first / total
+            curve += second / total - (first / total) ** 2
+        best = min(best, exponent)
+        if slope > 0:
+            high = u
+        else:
+            low = u
+        newton = u - slope / curve if curve > 0 else -1.0
+        following = newton if low < newton < high else (low + high) / 2
+        if abs(following - u) < _NEAR:
+            break
+        u = following
+    return np.exp(best)
