@@ -4,16 +4,18 @@ What is known: strengths t with covariance C from the votes, and the prior that 
 N(0, `PRIOR_SD`²) around their mean. It speaks only where votes do not: of models without a vote, of those with a few,
 and of how sets of models that never met compare.
 
-What matters is the order at the top. A pair (i, j) matters as far as both may belong to the best k (r, the probability
-of that) and their order is open: w_ij = √(r_i r_j) · 2 Φ(-|t_i - t_j| / s_ij). The uncertainty is the sum of w_ij
-Var(t_i - t_j) / s_ij², an L-optimal design (Chaloner and Verdinelli, 1995) whose weights follow what is known. A vote
-on (a, b) adds information h = p (1 - p) along z = e_a - e_b, changes C to C - C z z' C h / (1 + h z' C z), takes off
+What matters are the differences at the top: the uncertainty is the sum of r_i r_j Var(t_i - t_j) over all pairs, where
+r is the probability that a model is among the best k. This is an L-optimal design (Chaloner and Verdinelli, 1995) whose
+weights follow what is known. A vote on (a, b) adds information h = p (1 - p) along z = e_a - e_b, changes C to
+C - C z z' C h / (1 + h z' C z), and takes off
 
-    gain(a, b) = h z' C L C z / (1 + h z' C z),    L = the Laplacian of w_ij / s_ij²
+    gain(a, b) = h z' C L C z / (1 + h z' C z),    L = the Laplacian of r_i r_j
 
 and that for all pairs at once from one matrix C L C. Pairs are drawn with probability proportional to the square of the
 gain, mixed with an even draw: `explore` of all draws, so that no pair has a propensity below explore / pairs and
-inverse-propensity weights stay bounded. `tests/benchmarks/sampling.py` measures the rule against others.
+inverse-propensity weights stay bounded. How large an observed difference is does not enter the weights: rules that
+leave a pair alone as soon as it looks decided stop where luck was good, and make intervals too narrow.
+`tests/benchmarks/sampling.py` measures the rule against others.
 
 Not here: the drawing itself, and the weights of a fit (`weights.py`).
 """
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr
+from scipy.special import expit
 
 from palaestra.errors import InputError
 from palaestra.ranking.compare import ELO
@@ -178,16 +180,12 @@ def _with_prior(theta_M: Floats, covariance_MM: Floats, part_M: NDArray[np.int64
 
 
 def _gains(theta_M: Floats, covariance_MM: Floats, top: int, seed: int) -> Floats:
-    spread_MM = np.maximum(_variance_of_differences(covariance_MM), _LEAST)
     gap_MM = theta_M[:, None] - theta_M[None, :]
     best_M = _chance_of_the_best(theta_M, covariance_MM, top, seed)
-    open_MM = 2 * ndtr(-np.abs(gap_MM) / np.sqrt(spread_MM))
-    weight_MM = np.sqrt(np.outer(best_M, best_M)) * open_MM / spread_MM
-    np.fill_diagonal(weight_MM, 0)
-    laplacian_MM = np.diag(weight_MM.sum(axis=1)) - weight_MM
+    laplacian_MM = np.diag(best_M * best_M.sum()) - np.outer(best_M, best_M)
     reduced_MM = _variance_of_differences(covariance_MM @ laplacian_MM @ covariance_MM)
     information_MM = expit(gap_MM) * expit(-gap_MM)
-    gain_MM = information_MM * reduced_MM / (1 + information_MM * spread_MM)
+    gain_MM = information_MM * reduced_MM / (1 + information_MM * _variance_of_differences(covariance_MM))
     gain_MM = (gain_MM + gain_MM.T) / 2
     np.fill_diagonal(gain_MM, 0)
     return gain_MM
