@@ -331,9 +331,65 @@ def importance() -> None:
     save_chart(styled(chart, "What weights cost", "20,000 votes, pairs drawn very unevenly"), HERE / "rank-weights.png")
 
 
+def style() -> None:
+    """Effects of style in simulated votes of which only length matters."""
+    sys.path.append(str(ROOT / "tests" / "benchmarks" / "rank"))
+    from votes import simulate
+
+    found = palaestra.rank.fit(simulate(100_000), style=["all"], covariates=["position"])
+    print("style", {effect.name: (round(effect.elo, 1), round(effect.se, 4)) for effect in found.effects})
+    save_chart(charts.effects_chart(found), HERE / "rank-style.png")
+
+
+def next_pair() -> None:
+    """How well the top is known after so many votes, by plan and by even draws."""
+    from test_sampling import adaptive, newton
+
+    rows = []
+    for seed in range(10):
+        theta_M = np.random.default_rng(100 + seed).permutation(np.append([1.0, 0.9, 0.8, 0.7], np.linspace(0, -2, 16)))
+        best = np.argsort(-theta_M)[:4]
+        for active in (True, False):
+            for votes in (500, 1000, 1500, 2000, 3000):
+                wins_MM, _, _ = adaptive(theta_M, votes, 100, seed, active=active)
+                covariance_MM = newton(wins_MM)[1]
+                block = covariance_MM[np.ix_(best, best)]
+                variance = np.diag(block)[:, None] + np.diag(block)[None, :] - 2 * block
+                error = 400 / np.log(10) * np.sqrt(variance[np.triu_indices(4, 1)]).mean()
+                rows.append({"pairs": "planned" if active else "even", "votes": votes, "error": error})
+    means = pl.DataFrame(rows).group_by("pairs", "votes", maintain_order=True).agg(pl.col("error").mean())
+    print("next pair", means.rows())
+    alt = altair()
+    chart = (
+        alt.Chart(means)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("votes:Q"),
+            y=alt.Y("error:Q", title="standard error of differences among the best four, Elo"),
+            color=alt.Color("pairs:N", scale=alt.Scale(domain=["planned", "even"], range=[FIRST, SECOND])),
+            strokeDash="pairs:N",
+        )
+        .properties(width=380, height=240)
+    )
+    save_chart(styled(chart, "What a plan of pairs saves", "20 models, ten seeds"), HERE / "rank-next.png")
+
+
 def main() -> None:
     """All pictures, or those named."""
-    pictures = (board, ties, coverage, categories, over_time, attacks, robust, person, twin, importance)
+    pictures = (
+        board,
+        ties,
+        coverage,
+        categories,
+        over_time,
+        attacks,
+        robust,
+        person,
+        twin,
+        importance,
+        style,
+        next_pair,
+    )
     wanted = sys.argv[1:]
     for picture in pictures:
         if not wanted or picture.__name__ in wanted:

@@ -377,3 +377,12 @@ def test_pandas_and_arrow_frames_and_what_a_board_gives() -> None:
     assert table["rating"].is_sorted(descending=True)
     assert '"schema": "palaestra.leaderboard/1"' in board.to_json()
     assert "GPT 4" in board._repr_html_()
+
+
+def test_a_category_without_a_feature_loses_its_style_board_alone() -> None:
+    votes = davidson_votes(np.array([0.4, 0.0, -0.4]), 600, np.random.default_rng(9)).with_columns(
+        bold_count_a=pl.Series([0, 3] * 300), bold_count_b=pl.Series([0, 1] * 300), odd=pl.Series([False, True] * 300)
+    )
+    boards = palaestra.rank.fit_categories(votes, ["overall", "even=NOT odd"], style=["bold"])
+    assert list(boards) == ["overall", "overall_style_control", "even"]
+    assert "There is no board even_style_control: covariate bold is zero" in boards["even"].warnings[0]

@@ -101,10 +101,19 @@ def fit_categories(
             continue
         boards[name] = fit_votes(part, plain, category=name)
         if config.style:
-            boards[f"{name}_style_control"] = fit_votes(part, config, category=f"{name}_style_control")
+            styled = f"{name}_style_control"
+            try:
+                boards[styled] = fit_votes(part, config, category=styled)
+            except InputError as error:  # e.g. nobody uses headers in this category: the others still have their boards
+                boards[name] = _noted(boards[name], f"There is no board {styled}: {error}.")
     if not boards:
         raise InputError(f"found no category with {least_votes:g} votes among {', '.join(masks)}; ask for fewer")
     return boards
+
+
+def _noted(board: Board, note: str) -> Board:
+    """The board with one more line of what to know."""
+    return board.model_copy(update={"warnings": (*board.warnings, note)}).with_counts(board.counts)
 
 
 def fit_counts(

@@ -130,7 +130,7 @@ def _votes(board: Leaderboard) -> str:
 
 
 def _table(board: Leaderboard, caption: str) -> str:
-    heads = ("Rank", "All at once", "Model", "Rating", "Interval", "Votes", "Won", "Lost", "Tied", "Both bad", "")
+    heads = ("Rank", "All at once", "Model", "Rating", "Interval", "Votes", "Won", "Lost", "Tied", "Both bad", "Note")
     head = "".join(f'<th scope="col"{_class(name)}>{name}</th>' for name in heads)
     rows = "".join(_row(line) for line in board.models)
     return (
