@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
-from worlds import davidson_votes
+from worlds import davidson_votes  # ty: ignore[import-not-found] - in the tests of ranking
 
 from palaestra.ranking import fit_categories
 from palaestra.ranking.report import write_report
