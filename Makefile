@@ -48,9 +48,12 @@ bench: bench-rank  ## measure, against named peers, in one run
 
 bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, memory, agreement, into docs/benchmarks/
 	$(BIN)/python tests/benchmarks/rank/run.py --out docs/benchmarks/rank.md
+	$(BIN)/python tests/benchmarks/sampling.py --out docs/benchmarks/sampling.md
 
 pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
 	$(BIN)/python docs/images/make_ranking.py
+	$(BIN)/python docs/images/make_mpg.py
+	$(BIN)/python docs/images/make_next_pair.py
 
 # arena-rank pins JAX and an older numpy, and cannot live beside everything else.
 .venv-peers/.ready: Makefile $(READY)

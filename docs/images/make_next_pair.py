@@ -22,6 +22,7 @@ from palaestra.ranking.palette import MANY  # noqa: E402 - beside it
 _SEEDS = 40
 _ERROR = 1
 """Place of the real error among the measures."""
+_DASHES = ([6, 3], [2, 2], [1, 0])
 _PANELS = {
     "60 models": "the ten best of 60 models",
     "a strong newcomer among 60": "a newcomer against the ten best",
@@ -51,19 +52,19 @@ def main() -> None:
     for panel in _PANELS.values():
         shown = table.filter(pl.col("panel") == panel)
         print(panel, shown.group_by("rule").agg(pl.col("error").last()).sort("rule").rows())
+        errors = shown["error"].to_numpy()
+        scale = alt.Scale(type="log", nice=False, domain=[0.9 * errors.min(), 1.1 * errors.max()])
         lines = (
             alt.Chart(shown)
             .mark_line(strokeWidth=2)
             .encode(
-                x=alt.X("votes:Q", title="votes", axis=alt.Axis(tickCount=5)),
-                y=alt.Y("error:Q", title="error of differences, Elo (logarithmic)", scale=alt.Scale(type="log")),
-                color=alt.Color(
-                    "rule:N", sort=list(RULES), title=None, scale=alt.Scale(domain=list(RULES), range=MANY[:3])
-                ),
-                strokeDash=alt.StrokeDash("rule:N", sort=list(RULES), title=None),
+                x=alt.X("votes:Q", title="votes", axis=alt.Axis(tickCount=4)),
+                y=alt.Y("error:Q", title="error of differences, Elo (logarithmic)", scale=scale),
+                color=alt.Color("rule:N", title=None, scale=alt.Scale(domain=RULES, range=MANY[:3])),
+                strokeDash=alt.StrokeDash("rule:N", title=None, scale=alt.Scale(domain=RULES, range=_DASHES)),
             )
         )
-        panels.append(lines.properties(width=300, height=240, title=panel))
+        panels.append(lines.properties(width=300, height=240, title=alt.Title(panel, fontSize=13, fontWeight="normal")))
     chart = alt.hconcat(*panels)
     save_chart(
         styled(chart, "Votes drawn by what they teach", f"{_SEEDS} simulated arenas a line"), HERE / "next_pair.png"

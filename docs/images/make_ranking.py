@@ -341,39 +341,6 @@ def style() -> None:
     save_chart(charts.effects_chart(found), HERE / "rank-style.png")
 
 
-def next_pair() -> None:
-    """How well the top is known after so many votes, by plan and by even draws."""
-    from test_sampling import adaptive, newton
-
-    rows = []
-    for seed in range(10):
-        theta_M = np.random.default_rng(100 + seed).permutation(np.append([1.0, 0.9, 0.8, 0.7], np.linspace(0, -2, 16)))
-        best = np.argsort(-theta_M)[:4]
-        for active in (True, False):
-            for votes in (500, 1000, 1500, 2000, 3000):
-                wins_MM, _, _ = adaptive(theta_M, votes, 100, seed, active=active)
-                covariance_MM = newton(wins_MM)[1]
-                block = covariance_MM[np.ix_(best, best)]
-                variance = np.diag(block)[:, None] + np.diag(block)[None, :] - 2 * block
-                error = 400 / np.log(10) * np.sqrt(variance[np.triu_indices(4, 1)]).mean()
-                rows.append({"pairs": "planned" if active else "even", "votes": votes, "error": error})
-    means = pl.DataFrame(rows).group_by("pairs", "votes", maintain_order=True).agg(pl.col("error").mean())
-    print("next pair", means.rows())
-    alt = altair()
-    chart = (
-        alt.Chart(means)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("votes:Q"),
-            y=alt.Y("error:Q", title="standard error of differences among the best four, Elo"),
-            color=alt.Color("pairs:N", scale=alt.Scale(domain=["planned", "even"], range=[FIRST, SECOND])),
-            strokeDash="pairs:N",
-        )
-        .properties(width=380, height=240)
-    )
-    save_chart(styled(chart, "What a plan of pairs saves", "20 models, ten seeds"), HERE / "rank-next.png")
-
-
 def main() -> None:
     """All pictures, or those named."""
     pictures = (
@@ -388,7 +355,6 @@ def main() -> None:
         twin,
         importance,
         style,
-        next_pair,
     )
     wanted = sys.argv[1:]
     for picture in pictures:

@@ -26,14 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS", "PairCounts", "battles_chart", "calibration_chart", "categories_chart", "draw", "effects_chart",
-    "history_chart",
-    "ranks_chart", "ratings_chart", "save_chart", "win_rate_chart",
+    "history_chart", "ranks_chart", "ratings_chart", "save_chart", "win_rate_chart",
 ]  # fmt: skip
 
 KINDS = ("ratings", "ranks", "wins", "observed", "battles", "effects", "calibration")
 """What `draw` can draw of one board."""
 
-_WIDTH = 420
+_WIDTH = 380
 _ROW = 21
 
 
@@ -64,9 +63,12 @@ def ratings_chart(board: Leaderboard, top: int = 40) -> TopLevelMixin:
     lines = best(board, top)
     rows = [line.model_dump(include={"model", "rating", "lower", "upper", "preliminary"}) for line in lines]
     low, high = _reach(board, lines)
-    x = alt.X("rating:Q", title="rating (Elo)", scale=alt.Scale(domain=[low, high], nice=False))
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    x = alt.X("rating:Q", title="rating (Elo)", scale=scale, axis=alt.Axis(format="d", tickCount=6))
     chart = alt.Chart(alt.Data(values=rows)).encode(y=names_axis(alt, spelled(lines)))
-    bars = chart.mark_rule(strokeWidth=3, color=SECOND, clip=True).encode(x="lower:Q", x2="upper:Q")
+    bars = chart.mark_rule(strokeWidth=3, color=SECOND, clip=True).encode(
+        x=alt.X("lower:Q", title="rating (Elo)", scale=scale), x2="upper:Q"
+    )
     dots = chart.mark_point(size=65, opacity=1, stroke=FIRST, strokeWidth=2).encode(
         x=x,
         fill=alt.condition("datum.preliminary", alt.value(SHEET), alt.value(FIRST)),
@@ -77,7 +79,7 @@ def ratings_chart(board: Leaderboard, top: int = 40) -> TopLevelMixin:
         said.append("hollow: preliminary; its interval may leave the picture")
     layers = [bars, dots]
     if board.usable is not None:
-        at = alt.Chart(alt.Data(values=[{"at": board.usable.rating}])).encode(x="at:Q")
+        at = alt.Chart(alt.Data(values=[{"at": board.usable.rating}])).encode(x=alt.X("at:Q", scale=scale))
         layers.insert(0, at.mark_rule(color=INK, strokeDash=[5, 4], strokeWidth=1.5))
         said.append(f"dashed: from {board.usable.rating:.0f} on, an answer is more often usable than not")
     return styled(alt.layer(*layers).properties(width=_WIDTH, height=alt.Step(_ROW)), "Ratings", *said)
@@ -132,8 +134,10 @@ def effects_chart(board: Leaderboard) -> TopLevelMixin:
         {"name": effect.name, "elo": effect.elo, "lower": ELO * effect.lower, "upper": ELO * effect.upper}
         for effect in board.effects
     ]
-    x = alt.X("elo:Q", title="Elo", scale=alt.Scale(zero=True, padding=12))
-    chart = alt.Chart(alt.Data(values=rows)).encode(y=names_axis(alt, tuple(effect.name for effect in board.effects)))
+    x = alt.X("elo:Q", title="Elo", scale=alt.Scale(zero=True, padding=12), axis=alt.Axis(tickCount=6))
+    chart = alt.Chart(alt.Data(values=rows)).encode(
+        y=names_axis(alt, tuple(effect.name for effect in board.effects), "name")
+    )
     bars = chart.mark_rule(strokeWidth=3, color=SECOND).encode(x="lower:Q", x2="upper:Q")
     dots = chart.mark_point(size=65, opacity=1, filled=True, color=FIRST).encode(
         x=x, tooltip=["name:N", *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("elo", "lower", "upper"))]
@@ -155,9 +159,9 @@ def calibration_chart(board: Leaderboard) -> TopLevelMixin:
         )
     alt = altair()
     rows = [share.model_dump() for share in board.fit.calibration]
-    scale = alt.Scale(domain=[0, 1])
-    x = alt.X("predicted:Q", title="foretold score", scale=scale)
-    y = alt.Y("observed:Q", title="observed score", scale=scale)
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(tickCount=5, labelFlush=False)
+    x = alt.X("predicted:Q", title="foretold score", scale=scale, axis=axis)
+    y = alt.Y("observed:Q", title="observed score", scale=scale, axis=axis)
     ends = alt.Chart(alt.Data(values=[{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}]))
     line = ends.mark_line(color=SOFT, strokeDash=[5, 4], strokeWidth=1.5).encode(x=x, y=y)
     dots = (
@@ -201,9 +205,9 @@ def history_chart(history: pl.DataFrame, top: int = 8) -> TopLevelMixin:
     x = alt.X("date:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True))
     y = alt.Y("rating:Q", title="rating (Elo)", scale=alt.Scale(zero=False))
     chart = alt.Chart(alt.Data(values=rows)).encode(x=x, color=color)
-    bands = chart.mark_area(opacity=0.15).encode(y=alt.Y("lower:Q"), y2="upper:Q")
+    bands = chart.mark_area(opacity=0.12).encode(y=alt.Y("lower:Q"), y2="upper:Q")
     dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=names, range=dashes[: len(names)]), legend=None)
-    lines = chart.mark_line(strokeWidth=2.2).encode(y=y, strokeDash=dash)
+    lines = chart.mark_line(strokeWidth=2.2, point={"size": 22}).encode(y=y, strokeDash=dash)
     height = 320
     span = float(shown["upper"].max() - shown["lower"].min()) or 1.0  # ty: ignore[unsupported-operator] - numbers
     ends = last.with_columns(
@@ -215,7 +219,7 @@ def history_chart(history: pl.DataFrame, top: int = 8) -> TopLevelMixin:
         .mark_text(align="left", dx=8, fontSize=12, limit=NAME)
         .encode(x=x, y=alt.Y("at:Q"), text="model:N", color=color)
     )
-    drawn = alt.layer(bands, lines, labels).properties(width=_WIDTH + 60, height=height)
+    drawn = alt.layer(bands, lines, labels).properties(width=560, height=height)
     some = (
         f"; the best {len(names)} of {history['model'].n_unique()} models"
         if len(names) < history["model"].n_unique()

@@ -69,16 +69,20 @@ def win_rate_chart(board: Leaderboard, pairs: PairCounts | None = None, top: int
 
 
 def battles_chart(pairs: PairCounts, top: int = 30) -> TopLevelMixin:
-    """How many votes each pair of models has; the first models of `pairs`."""
-    if not pairs.names:
-        raise InputError("found counts of no models, expected those of a board with votes")
+    """How many votes each pair of models has; the first models of `pairs`.
+
+    Raises:
+        InputError: no pair has votes.
+    """
+    if not (pairs.wins_MM + pairs.draws_MM).any():
+        raise InputError("found counts without votes, expected those of a board with votes")
     shown = pairs.of(pairs.names[:top])
     met_MM = shown.wins_MM + shown.wins_MM.T + shown.draws_MM
-    most = max(float(met_MM.max()), 1.0)
+    edges = _classes(met_MM if met_MM.any() else np.ones((1, 1)))
     met_MM = np.where(met_MM > 0, met_MM, np.nan)
-    chart = _heat_map(shown.names, met_MM, [_short(count) for count in met_MM.flat], _classes(most), RISING)
+    chart = _heat_map(shown.names, met_MM, [_short(count) for count in met_MM.flat], edges, RISING)
     some = f"; the first {len(shown.names)} of {len(pairs.names)} models" if len(shown.names) < len(pairs.names) else ""
-    return styled(chart, "Battles", f"votes of each pair; blank: never met{some}")
+    return styled(chart, "Battles", f"votes of each pair, darker: more than most; blank: never met{some}")
 
 
 def categories_chart(boards: Mapping[str, Leaderboard], top: int = 30) -> TopLevelMixin:
@@ -93,7 +97,7 @@ def categories_chart(boards: Mapping[str, Leaderboard], top: int = 30) -> TopLev
     first = next(iter(boards.values()))
     lines = best(first, top)
     names = spelled(lines)
-    places = {"1": ("circle", FIRST), "2": ("square", SECOND), "3": ("triangle-up", MANY[2])}
+    places = {"1": ("circle", FIRST), "2": ("square", SECOND), "3": ("diamond", MANY[2])}
     rows = [
         {"model": line.model, "category": category.replace("_", " "), "rank": line.rank, "place": f"{line.rank}"}
         for category, board in boards.items()
@@ -102,7 +106,7 @@ def categories_chart(boards: Mapping[str, Leaderboard], top: int = 30) -> TopLev
     ]
     categories = [category.replace("_", " ") for category in boards]
     cells = alt.Chart(alt.Data(values=rows)).encode(
-        y=names_axis(alt, names),
+        y=names_axis(alt, names, grid=False),
         x=alt.X(
             "category:N", sort=categories, title=None, axis=alt.Axis(orient="top", labelAngle=-90, labelLimit=NAME)
         ),
@@ -111,7 +115,7 @@ def categories_chart(boards: Mapping[str, Leaderboard], top: int = 30) -> TopLev
     shape = alt.Shape(
         "place:N", scale=alt.Scale(domain=domain, range=[places[place][0] for place in domain]), title="rank"
     )
-    marks = cells.transform_filter("datum.rank <= 3").mark_point(filled=True, opacity=1, size=420).encode(
+    marks = cells.transform_filter("datum.rank <= 3").mark_point(filled=True, opacity=1, size=460).encode(
         shape=shape,
         color=alt.Color(
             "place:N", scale=alt.Scale(domain=domain, range=[places[place][1] for place in domain]), title="rank"
@@ -159,11 +163,9 @@ def _heat_map(
     return alt.layer(boxes, numbers).properties(width=alt.Step(_CELL), height=alt.Step(_CELL))
 
 
-def _classes(most: float) -> list[float]:
-    """Edges of the classes up to a number: round ones, each about as many times the one before."""
-    steps = most ** (np.arange(1, len(RISING)) / len(RISING))
-    size = 10 ** np.floor(np.log10(steps))
-    edges = np.unique(np.round(steps / size) * size)
+def _classes(met_MM: Floats) -> list[float]:
+    """Edges of classes that hold about equally many of the pairs that met."""
+    edges = np.unique(np.quantile(met_MM[met_MM > 0], np.arange(1, len(RISING)) / len(RISING)))
     return [*edges.tolist(), *(float(edges[-1]) + more for more in range(1, len(RISING) - len(edges)))]
 
 
