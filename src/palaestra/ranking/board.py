@@ -48,7 +48,7 @@ class Board(Leaderboard):
         return compare(self, model_a, model_b)
 
     def plot(self, kind: str = "ratings", path: str | Path | None = None) -> TopLevelMixin:
-        """A chart: ratings, ranks, wins, battles, effects or calibration; written too if a path is given (.svg, .png).
+        """A chart: ratings, ranks, wins, observed, battles, effects or calibration; written too if a path is given.
 
         Raises:
             InputError: there is no such chart, or the path's suffix is none of a picture.

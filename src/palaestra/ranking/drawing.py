@@ -55,6 +55,9 @@ _LOOK = {
 }
 _NOISE = re.compile(r' (?:aria-[a-z]+|role|class|font-family|pointer-events|xmlns:xlink|version|opacity)="(?!0)[^"]*"')
 
+_PART = re.compile(r'( id="|="url\(#)([a-z]+\d+)')
+"""A part of a drawing, where it is named and where it is used."""
+
 
 def altair() -> Any:  # noqa: ANN401 - a module
     """Altair.
@@ -127,13 +130,10 @@ def inline_svg(chart: Any, key: str) -> str:  # noqa: ANN401 - altair is loaded 
         chart: the chart.
         key: distinguishes this drawing's names from those of all others on the page.
     """
-    import vl_convert
-
     spec = chart.to_dict()
     del spec["title"]
     spec["config"] |= {"background": "transparent"}
-    drawn = _NOISE.sub("", vl_convert.vegalite_to_svg(spec))
-    return re.sub(r'(id="|url\(#)', rf"\1{key}-", drawn)
+    return _in_tags(_PART, rf"\1{key}-\2", _in_tags(_NOISE, "", _drawn(spec)))
 
 
 def save_chart(chart: Any, path: str | Path) -> None:  # noqa: ANN401 - altair is loaded late
@@ -170,10 +170,25 @@ def write_whole(path: Path, content: bytes) -> None:
             part.unlink()
 
 
-def _svg(spec: dict[str, Any]) -> bytes:
+def _drawn(spec: dict[str, Any]) -> str:
+    """SVG, the same for the same chart: Vega numbers the names in it on from one drawing to the next."""
     import vl_convert
 
-    return vl_convert.vegalite_to_svg(spec).encode()
+    numbers: dict[str, int] = {}
+
+    def numbered(part: re.Match[str]) -> str:
+        return f"{part[1]}part{numbers.setdefault(part[2], len(numbers))}"
+
+    return _in_tags(_PART, numbered, vl_convert.vegalite_to_svg(spec))
+
+
+def _in_tags(pattern: re.Pattern[str], new: str | Callable[[re.Match[str]], str], text: str) -> str:
+    """Replace in tags, and leave the names of models between them alone; Vega escapes what they have of a tag."""
+    return re.sub(r"<[^>]+>", lambda tag: pattern.sub(new, tag[0]), text)
+
+
+def _svg(spec: dict[str, Any]) -> bytes:
+    return _drawn(spec).encode()
 
 
 def _png(spec: dict[str, Any]) -> bytes:

@@ -82,7 +82,7 @@ def battles_chart(pairs: PairCounts, top: int = 30) -> TopLevelMixin:
     met_MM = np.where(met_MM > 0, met_MM, np.nan)
     chart = _heat_map(shown.names, met_MM, [_short(count) for count in met_MM.flat], edges, RISING)
     some = f"; the first {len(shown.names)} of {len(pairs.names)} models" if len(shown.names) < len(pairs.names) else ""
-    return styled(chart, "Battles", f"votes of each pair, darker: more than most; blank: never met{some}")
+    return styled(chart, "Battles", f"votes of each pair, coloured by fifths of the pairs; blank: never met{some}")
 
 
 def categories_chart(boards: Mapping[str, Leaderboard], top: int = 30) -> TopLevelMixin:

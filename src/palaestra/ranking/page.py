@@ -28,6 +28,7 @@ figure {{ margin: 1.8rem 0; max-width: 100%; min-width: 0; }} .pictures figure {
 figcaption p {{ max-width: 34rem; }}
 svg {{ max-width: 100%; height: auto; display: block; font-family: "Helvetica Neue", Arial, sans-serif; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+summary {{ cursor: pointer; padding: .3rem 0; }}
 caption {{ text-align: left; color: var(--soft); padding-bottom: .4rem; }}
 th, td {{ padding: .3rem .65rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }}
 thead th {{ color: var(--soft); font-weight: normal; vertical-align: bottom; }} tbody th {{ font-weight: normal; }}
@@ -40,7 +41,7 @@ th[aria-sort=descending] button::after {{ content: " \\25bc"; }}
 .ranks .name {{ position: sticky; left: 0; background: var(--sheet); }}
 td[class^=top] {{ font-weight: bold; }}
 td.top1 {{ color: var(--first); }} td.top2 {{ color: var(--second); }} td.top3 {{ color: var(--third); }}
-@media (max-width: 40rem) {{ th.name, td.name {{ max-width: 11rem; }} }}
+@media (max-width: 40rem) {{ th, td {{ padding: .3rem .4rem; }} th.name, td.name {{ max-width: 11rem; }} }}
 @media print {{ .wide {{ overflow: visible; }} figure, tr {{ break-inside: avoid; }} }}
 @media screen and (prefers-color-scheme: dark) {{
 :root {{ --sheet: {DARK[SHEET]}; --ink: {DARK[INK]}; --soft: {DARK[SOFT]}; --line: {DARK[LINE]};

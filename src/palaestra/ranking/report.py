@@ -41,7 +41,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 </script>"""
 _FULL_BOARDS = 4
-"""So many boards have all pictures; of more, only the first, and the others ratings and effects."""
+"""So many boards have all pictures; of more, only the first, and the others ratings, effects, and a folded table."""
 _SIDE_BY_SIDE = 8
 """Above so many boards, their names stand upright over the columns."""
 _SHOWN = 40
@@ -119,11 +119,13 @@ def _listed(names: list[str]) -> str:
 
 
 def _section(name: str, board: Leaderboard, key: str, *, whole: bool) -> str:
+    table = scrolling(_table(board, board.models), escape(f"All models, {_words(name)}"))
+    if not whole:
+        table = f"<details><summary>All {len(board.models)} models</summary>{table}</details>"
     return (
         f'<section id="{key}" aria-labelledby="{key}-name"><h2 id="{key}-name">{escape(_words(name))}</h2>'
         f'<p class="verdict">{escape(verdict(board))}</p>{_warnings(board)}'
-        f"{scrolling(_table(board, board.models), escape(f'All models, {_words(name)}'))}"
-        f"{_pictures(board, key, whole=whole)}{_made(board)}</section>"
+        f"{table}{_pictures(board, key, whole=whole)}{_made(board)}</section>"
     )
 
 
