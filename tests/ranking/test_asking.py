@@ -116,6 +116,20 @@ def test_no_smaller_set_exists_where_all_can_be_tried() -> None:
     assert {(line.model_a, line.winner) for line in robustness(votes).removed} == {("A", "model_a")}
 
 
+def test_counts_are_single_votes_and_sets_that_never_met_are_not_compared() -> None:
+    counted = votes_of([("A", "B", "model_a"), ("A", "B", "model_b")], weight=[30.0, 23.0])
+    found = robustness(counted)
+    assert (found.fewest, found.votes_removed) == (8, 8)
+    assert {line.row for line in found.removed} == {1}
+    with pytest.raises(InputError, match="whole numbers"):
+        robustness(counted.with_columns(weight=pl.col("weight") / 7))
+    apart = [("C", "D", "model_a")] * 40 + [("C", "D", "model_b")] * 2
+    both = robustness(
+        pl.concat([votes_of([("A", "B", "model_a")] * 30 + [("A", "B", "model_b")] * 23), votes_of(apart)])
+    )
+    assert {both.leader, both.rival} in ({"A", "B"}, {"C", "D"})
+
+
 def test_whole_voters_can_be_removed() -> None:
     rows, voters = [], []
     for voter in range(30):

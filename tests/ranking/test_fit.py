@@ -386,3 +386,6 @@ def test_a_category_without_a_feature_loses_its_style_board_alone() -> None:
     boards = palaestra.rank.fit_categories(votes, ["overall", "even=NOT odd"], style=["bold"])
     assert list(boards) == ["overall", "overall_style_control", "even"]
     assert "There is no board even_style_control: covariate bold is zero" in boards["even"].warnings[0]
+    for style, said in (("bald", "found the style 'bald'"), ("list", "list_count_a")):
+        with pytest.raises(InputError, match=said):
+            palaestra.rank.fit_categories(votes, ["overall"], style=[style])

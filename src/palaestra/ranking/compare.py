@@ -54,8 +54,7 @@ class Comparison(Record):
         more = f"{self.more_votes_direct} more votes on this pair" if self.more_votes_direct else "no number of votes"
         return (
             f"{self.model_a} and {self.model_b} cannot be told apart: {self.difference:+.1f} Elo "
-            f"({low:+.1f} to {high:+.1f}); "
-            f"if the difference is what it seems, {more} would do."
+            f"({low:+.1f} to {high:+.1f}); if the difference is what it seems, {more} would do."
         )
 
 
@@ -80,9 +79,7 @@ def compare(board: Board, model_a: str, model_b: str) -> Comparison:
     z = float(ndtri(0.5 + float(str(board.settings["confidence"])) / 2))
     direct, information = board.counts.between(model_a, model_b, float(expit(difference / ELO)))
     apart = abs(difference) > z * se
-    needed = (
-        (z / difference) ** 2 if difference else math.inf
-    )  # one over the variance at which zero leaves the interval
+    needed = (z / difference) ** 2 if difference else math.inf  # one over the variance at which zero is left out
     return Comparison(
         model_a=model_a,
         model_b=model_b,

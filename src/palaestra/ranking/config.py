@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from palaestra.ranking.style import StyleDefinition
 from palaestra.ranking.weights import Weighting
 from palaestra.stats.likelihoods import VoteModel
 
@@ -46,7 +45,7 @@ class FitConfig(Weighting):
     ratings have an absolute zero; auto: the one with the least held-out log loss."""
     style: tuple[str, ...] = ()
     """Style that is held equal: length, header, list, bold; markdown for the last three, all for the four."""
-    style_definition: StyleDefinition = StyleDefinition.BLOG
+    style_definition: Literal["blog", "fastchat", "arena-hard-v0.1", "arena-hard-v2.0"] = "blog"
     """The formula of a style feature."""
     covariates: tuple[str, ...] = ()
     """What else is held equal: position, same_organization, own_organization, refusal, latency, citations, a column."""

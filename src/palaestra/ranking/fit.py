@@ -15,10 +15,11 @@ from palaestra.ranking.board import Board
 from palaestra.ranking.categories import category_masks
 from palaestra.ranking.config import FitConfig, Ties
 from palaestra.ranking.counts import Counts
+from palaestra.ranking.covariates import covariates
 from palaestra.ranking.estimate import Estimate, estimate, spread
 from palaestra.ranking.held_out import HeldOut, hold_out
 from palaestra.ranking.sample import CLUSTERS, Sample, sample_of
-from palaestra.ranking.style import style_columns
+from palaestra.ranking.style import StyleDefinition, style_columns
 from palaestra.ranking.votes import Votes, code_votes
 from palaestra.schema import FitReport, VoteData
 from palaestra.stats.likelihoods import VoteModel
@@ -94,6 +95,8 @@ def fit_categories(
     coded = code_votes(frame)
     boards: dict[str, Board] = {}
     plain = config.model_copy(update={"style": (), "style_definition": FitConfig().style_definition})
+    if config.style:  # what is wrong with all votes is an error, what is wrong in one category a note
+        covariates(coded.frame, style=config.style, definition=StyleDefinition(config.style_definition))
     masks = category_masks(coded.frame, categories)
     for name, rows_B in masks.items():
         part = coded if rows_B.all() else coded.of(rows_B)

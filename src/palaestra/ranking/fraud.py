@@ -21,6 +21,7 @@ before removing, and look at the board without them first (`FraudReport.moved`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,7 @@ def fraud(
     Args:
         votes: as for `fit`, with the column voter.
         config: settings of the fit. With ties=half (the default) the test itself uses Davidson's model where there are
-        ties,
-            since half a win has no probability.
+            ties, since half a win has no probability. Covariates and weights are not looked at by the test.
         rate: the share of honest voters among the flagged that is accepted (false discovery rate).
         least_votes: voters with fewer votes are not tested.
         **settings: or the settings by name.
@@ -116,22 +116,30 @@ def fraud(
         names, code_B = _voters(coded.frame["voter"], least_votes)
         if not names:
             raise InputError(f"found no voter with {least_votes} votes; ask for fewer")
-        p_VK, agreement_V = voter_bounds(coded, code_B, len(names), config)
-    return _report(coded, config, names, code_B, p_VK, agreement_V, rate)
+        bounds = voter_bounds(coded, code_B, len(names), config)
+    return _report(coded, config, names, code_B, bounds, rate)
 
 
-def voter_bounds(votes: Votes, code_B: NDArray[np.int32], voters: int, config: FitConfig) -> tuple[Floats, Floats]:
-    """The p-value bound of each question for each voter, and each voter's agreement with the others.
+@dataclass(frozen=True, slots=True)
+class VoterBounds:
+    """Of each voter: the p-value (V,), the question it answers (V,), and the agreement with the others (V,).
+
+    Questions are numbered as in `stats.chernoff.voter_tails`; p-values are multiplied by their number.
+    """
+
+    p_V: Floats
+    question_V: NDArray[np.int64]
+    agreement_V: Floats
+
+
+def voter_bounds(votes: Votes, code_B: NDArray[np.int32], voters: int, config: FitConfig) -> VoterBounds:
+    """Every voter against all others.
 
     Args:
         votes: coded votes.
         code_B: the voter of each, -1 for nobody who is tested.
         voters: their number V.
         config: which model of ties.
-
-    Returns:
-        Shape (V, 2 + 2 M): against, with, then up for each model, then down (1 where the voter never met the model);
-        and shape (V,), NaN without decided votes.
     """
     counts = count_votes(votes)
     ties = config.ties
@@ -143,7 +151,7 @@ def voter_bounds(votes: Votes, code_B: NDArray[np.int32], voters: int, config: F
     solve = solver(found.maximum.problem, found.maximum.information_QQ)
     inverse_QQ = solve(np.eye(len(found.maximum.information_QQ)))
     size = len(votes.names)
-    p_VK, agreement_V = np.ones((voters, 2 + 2 * size)), np.full(voters, np.nan)
+    p_V, question_V, agreement_V = np.ones(voters), np.zeros(voters, dtype=np.int64), np.full(voters, np.nan)
     votes_M = counts.votes_M
     for voter in range(voters):
         rows = order_B[start_V[voter] : start_V[voter + 1]]
@@ -158,8 +166,11 @@ def voter_bounds(votes: Votes, code_B: NDArray[np.int32], voters: int, config: F
             theta_M, shape = at.theta_M, at.shape
         else:
             theta_M, shape = without_votes(*sides, outcome, weight, int(ties.model), at.theta_M, at.shape, inverse_QQ)
-        agreement_V[voter] = voter_tails(*sides, outcome, weight, int(ties.model), theta_M, shape, p_VK[voter])
-    return p_VK, agreement_V
+        least, question_V[voter], asked, agreement_V[voter] = voter_tails(
+            *sides, outcome, weight, int(ties.model), theta_M, shape
+        )
+        p_V[voter] = min(least * asked, 1.0)
+    return VoterBounds(p_V, question_V, agreement_V)
 
 
 def _without(votes: Votes, counts: Counts, rows: NDArray[np.int64], found: Estimate) -> Estimate:
@@ -197,20 +208,17 @@ def _report(  # noqa: PLR0917 - what a report is made of
     config: FitConfig,
     names: list[str],
     code_B: NDArray[np.int32],
-    p_VK: Floats,
-    agreement_V: Floats,
+    bounds: VoterBounds,
     rate: float,
 ) -> FraudReport:
     size = len(votes.names)
-    asked_V = 2 + 2 * (p_VK[:, 2 : 2 + size] < 1).sum(axis=1).clip(min=1)
-    least_V = p_VK.argmin(axis=1)
-    p_V = np.minimum(p_VK.min(axis=1) * asked_V, 1.0)
+    p_V, agreement_V = bounds.p_V, bounds.agreement_V
     q_V = q_values(p_V)
     flagged_V = q_V <= rate
     votes_V = np.bincount(code_B[code_B >= 0], minlength=len(names))
     tests = []
     for voter in np.argsort(p_V, kind="stable").tolist():
-        which = int(least_V[voter])
+        which = int(bounds.question_V[voter])
         kind = _KINDS[which] if which < 2 else _KINDS[2 + (which - 2) // size]  # noqa: PLR2004 - the first two
         tests.append(
             VoterTest(

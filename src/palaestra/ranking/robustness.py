@@ -13,20 +13,21 @@ What is reported was verified by a refit. It is an upper bound: a smaller set ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
+from palaestra.ranking.compare import ELO
 from palaestra.ranking.config import FitConfig, Ties
 from palaestra.ranking.counts import Counts
 from palaestra.ranking.estimate import Estimate, estimate
 from palaestra.ranking.fit import coded_votes
 from palaestra.ranking.sample import Sample, cluster_codes, sample_of
-from palaestra.ranking.votes import OUTCOMES, Votes
+from palaestra.ranking.votes import Votes, code_votes
 from palaestra.schema.record import Record, Struct
 from palaestra.stats.newton import one_thread, solver
 from palaestra.stats.passes import outcome_tables, slopes
@@ -35,6 +36,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _MOST_ROUNDS = 30
+_MOST_VOTES = 20e6
+_MOST_LISTED = 100
 
 
 class Removal(Struct):
@@ -113,17 +116,34 @@ def robustness(
     config, coded = coded_votes(votes, config, settings)
     if config.ties is Ties.AUTO:
         raise InputError("ties=auto would choose again for each refit; name the model of ties")
+    row_B = np.arange(len(coded))
+    if what == "votes" and (coded.count_B != 1).any():
+        coded, row_B = _one_row_a_vote(coded)
     with one_thread():
         search = _begin(coded, config, what)
-        theta_M = search.full.theta_M
-        leader, *others = (int(m) for m in np.argsort(-theta_M)[: rivals + 1])
+        theta_M, part_M = search.full.theta_M, search.full.connections.part_M
+        leader, *others = (
+            int(m) for m in np.argsort(-theta_M) if part_M[m] == 0
+        )  # others were never compared with these
+        others = others[:rivals]
         best: tuple[Mask, int] | None = None
         for rival in others:
             most = search.units if best is None else int(best[0].sum()) - 1
             chosen_U = _fewest(search, leader, rival, most)
             if chosen_U is not None:
                 best = chosen_U, rival
-        return _reported(coded, search, leader, others, best, what)
+        return _reported(coded, row_B, search, leader, others, best, what)
+
+
+def _one_row_a_vote(coded: Votes) -> tuple[Votes, NDArray[np.int64]]:
+    """A count table as single votes, and the row from which each came."""
+    if (coded.count_B % 1 != 0).any() or coded.count_B.sum() > _MOST_VOTES:
+        raise InputError(
+            f"the weights stand for {coded.count_B.sum():g} votes, expected whole numbers up to {_MOST_VOTES:g} in all "
+            "to remove single ones"
+        )
+    row_B = np.repeat(np.arange(len(coded)), coded.count_B.astype(np.int64))
+    return code_votes(coded.frame.drop("weight")[row_B]), row_B
 
 
 def _begin(coded: Votes, config: FitConfig, what: str) -> _Search:
@@ -203,56 +223,35 @@ def _given_back(search: _Search, leader: int, rival: int, chosen_U: Mask) -> Mas
 
 def _reported(  # noqa: PLR0917 - what is reported
     coded: Votes,
+    row_B: NDArray[np.int64],
     search: _Search,
     leader: int,
     others: list[int],
     best: tuple[Mask, int] | None,
-    what: Any,  # noqa: ANN401
+    what: Literal["votes", "voters"],
 ) -> Robustness:
-    names, theta_M = coded.names, search.full.theta_M
-    elo: Callable[[float], float] = lambda difference: float(400 / np.log(10) * difference)  # noqa: E731 - a unit
-    tried = tuple(names[m] for m in others)
-    if best is None:
-        lead = elo(theta_M[leader] - theta_M[others[0]])
-        return Robustness(
-            leader=names[leader],
-            rival=None,
-            what=what,
-            fewest=None,
-            votes_removed=0.0,
-            share_of_votes=0.0,
-            lead_before=lead,
-            lead_after=None,
-            rivals_tried=tried,
-        )
-    chosen_U, rival = best
-    after = _without(search, chosen_U, search.full)
+    theta_M = search.full.theta_M
+    chosen_U, rival = best if best is not None else (np.zeros(search.units, dtype=bool), others[0])
+    after = None if best is None else _without(search, chosen_U, search.full)
     gone_B = np.zeros(len(search.unit_B), dtype=bool)
     gone_B[search.sample.rows.source_B[chosen_U[search.unit_B]]] = True
     frame = search.sample.frame(coded)
-    voters = frame["voter"].cast(str).to_list() if "voter" in frame.columns else [None] * len(gone_B)
     count_B = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(len(gone_B))
-    rows = np.flatnonzero(gone_B)
-    removed = tuple(
-        Removal(
-            row=int(row) + 1,
-            model_a=str(frame["model_a"][int(row)]),
-            model_b=str(frame["model_b"][int(row)]),
-            winner=OUTCOMES[OUTCOMES.index(str(frame["winner"][int(row)]))],
-            voter=voters[int(row)],
-        )
-        for row in rows[:100]
-    )
+    if search.sample.kept_B is not None:
+        row_B = row_B[search.sample.kept_B]
+    gone = frame.filter(pl.Series(gone_B)).with_columns(row=pl.Series(row_B[gone_B] + 1))
+    fields = [name for name in Removal.model_fields if name in gone.columns]
+    listed = gone.head(_MOST_LISTED).select(pl.col(fields).exclude("row").cast(pl.String), "row")
     return Robustness(
-        leader=names[leader],
-        rival=names[rival],
+        leader=coded.names[leader],
+        rival=None if best is None else coded.names[rival],
         what=what,
-        fewest=int(chosen_U.sum()),
+        fewest=None if best is None else int(chosen_U.sum()),
         votes_removed=float(count_B[gone_B].sum()),
         share_of_votes=float(count_B[gone_B].sum() / count_B.sum()),
-        lead_before=elo(theta_M[leader] - theta_M[rival]),
-        lead_after=None if after is None else elo(after.theta_M[leader] - after.theta_M[rival]),
-        removed=removed,
-        voters=tuple(dict.fromkeys(str(voters[int(row)]) for row in rows)) if what == "voters" else (),
-        rivals_tried=tried,
+        lead_before=ELO * float(theta_M[leader] - theta_M[rival]),
+        lead_after=None if after is None else ELO * float(after.theta_M[leader] - after.theta_M[rival]),
+        removed=tuple(Removal(**line) for line in listed.iter_rows(named=True)),
+        voters=tuple(gone["voter"].cast(pl.String).drop_nulls().unique().sort()) if what == "voters" else (),
+        rivals_tried=tuple(coded.names[m] for m in others),
     )

@@ -19,6 +19,7 @@ from palaestra.errors import InputError
 from palaestra.ranking.config import FitConfig
 from palaestra.ranking.counts import Counts, count_votes, tables_by_outcome
 from palaestra.ranking.covariates import covariates
+from palaestra.ranking.style import StyleDefinition
 from palaestra.ranking.votes import Votes
 from palaestra.ranking.weights import weigh
 from palaestra.stats.rows import Rows, sorted_rows, table_rows
@@ -88,7 +89,8 @@ def sample_of(votes: Votes, config: FitConfig, *, single: bool = False) -> Sampl
     plain = not (config.style or config.covariates or config.cluster or single)
     if plain and (weighted.weight_B is None or not (config.inverse_propensity or config.half_life_days)):
         return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=weighted.notes, kept_B=weighted.keep_B)
-    design = covariates(votes.frame, style=config.style, others=config.covariates, definition=config.style_definition)
+    definition = StyleDefinition(config.style_definition)
+    design = covariates(votes.frame, style=config.style, others=config.covariates, definition=definition)
     weight_B = np.ascontiguousarray(votes.count_B) if weighted.weight_B is None else votes.count_B * weighted.weight_B
     square_B = weight_B if weighted.weight_B is None else weight_B * weighted.weight_B
     rows = sorted_rows(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from palaestra.errors import InputError
-from palaestra.ranking.labels import tagged
+from palaestra.ranking.labels import tagged, truth
 from palaestra.ranking.votes import Votes
 
 Floats = NDArray[np.float64]
@@ -136,6 +136,11 @@ def _first_of_the_day(voter_B: NDArray[np.int32], day_B: NDArray[np.int64], most
 
 def _kept(votes: Votes, weighting: Weighting) -> tuple[Mask | None, tuple[str, ...]]:
     keep_B, notes = np.ones(len(votes), dtype=bool), []
+    if "anony" in votes.frame.columns:
+        blind_B = truth(votes.frame["anony"].fill_null(value=True))
+        if not blind_B.all():
+            notes.append(f"{int((~blind_B).sum())} rows of battles that were not blind (anony) are left out.")
+        keep_B &= blind_B
     if weighting.dedup:
         found_B = deduplicated(votes.frame)
         if found_B is None:

@@ -43,8 +43,12 @@ def without_votes(
 
 
 @njit(cache=True)
-def voter_tails(first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, p_K: Any):
-    """Fill the bounds of one voter; returns the agreement with the order of strengths."""
+def voter_tails(first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any):
+    """The least bound of one voter, which it is, how many there are, and the agreement with the order of strengths.
+
+    Bounds are numbered: 0 too surprising, 1 too little so, 2 + m model m pushed up, 2 + M + m down, for the models
+    that the voter met. The agreement is NaN without a decided vote.
+    """
     count, size = len(outcome), len(theta_M)
     chance, surprise, push = np.empty((count, 4)), np.empty((count, 4)), np.empty((count, 4))
     agreed, decided = 0.0, 0.0
@@ -61,17 +65,22 @@ def voter_tails(first: Any, second: Any, outcome: Any, weight: Any, model: Any, 
             decided += weight[r]
             agreed += weight[r] if (d > 0) == (outcome[r] == 0) else 0.0
     sign = np.ones(count)
-    p_K[0] = chernoff(chance, surprise, outcome, weight, sign, 1.0)
-    p_K[1] = chernoff(chance, surprise, outcome, weight, sign, -1.0)
+    least, which, asked = chernoff(chance, surprise, outcome, weight, sign, 1.0), 0, 2
+    p = chernoff(chance, surprise, outcome, weight, sign, -1.0)
+    if p < least:
+        least, which = p, 1
     for m in range(size):
         met = False
         for r in range(count):
             sign[r] = 1.0 if first[r] == m else (-1.0 if second[r] == m else 0.0)
             met = met or sign[r] != 0.0
         if met:
-            p_K[2 + m] = chernoff(chance, push, outcome, weight, sign, 1.0)
-            p_K[2 + size + m] = chernoff(chance, push, outcome, weight, sign, -1.0)
-    return agreed / decided if decided > 0 else np.nan
+            asked += 2
+            for way in range(2):
+                p = chernoff(chance, push, outcome, weight, sign, 1.0 - 2.0 * way)
+                if p < least:
+                    least, which = p, 2 + way * size + m
+    return least, which, asked, agreed / decided if decided > 0 else np.nan
 
 
 @njit(cache=True)
