@@ -403,3 +403,137 @@ def test_settings_are_shared() -> None:
     assert robustness(votes, FitConfig(ties="davidson")).leader == robustness(votes, ties="davidson").leader
     with pytest.raises(InputError, match="ties=auto"):
         robustness(votes, ties="auto")
+
+
+# ------------------------------------------------------------------------------------------ what a second reader found
+
+
+def test_a_count_of_votes_is_so_many_votes_to_the_test_of_voters() -> None:
+    crowd = davidson_votes(np.array([0.5, 0.0, -0.5]), 2000, np.random.default_rng(8)).with_columns(
+        voter=pl.Series([f"v{k % 40}" for k in range(2000)]), weight=pl.lit(1.0)
+    )
+    bot = votes_of([("m002", "m000", "model_a")] * 12, voter=["bot"] * 12, weight=[1.0] * 12)
+    table = votes_of([("m002", "m000", "model_a")], voter=["bot"], weight=[12.0])
+    by_rows, by_count = (fraud(pl.concat([crowd, own])).voters[0] for own in (bot, table))
+    assert (by_rows.voter, by_rows.votes, by_rows.flagged) == ("bot", 12, True)
+    assert by_count.p == pytest.approx(by_rows.p, rel=1e-6)
+    assert by_count == by_rows.model_copy(update={"p": by_count.p, "q": by_count.q})
+
+
+def test_battles_that_were_not_blind_count_nowhere() -> None:
+    rng = np.random.default_rng(9)
+    blind = davidson_votes(np.array([0.5, 0.0, -0.5]), 1500, rng).with_columns(
+        voter=pl.Series([f"v{k % 30}" for k in range(1500)])
+    )
+    seen = davidson_votes(np.array([-3.0, 0.0, 3.0]), 1500, rng).with_columns(voter=pl.lit("v1"))
+    both = pl.concat([blind.with_columns(anony=pl.lit(1)), seen.with_columns(anony=pl.lit(0))])
+    board = fit(both)
+    assert board.models == fit(blind).models == LiveFit()(both).models
+    assert board.warnings[0].startswith("1500 rows of battles that were not blind")
+    assert fraud(both).voters == fraud(blind).voters
+    assert personal_board(both, "v1").votes == 50
+    assert online_elo(both).equals(online_elo(blind))
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(won, lost) for won in range(2, 11) for lost in range(1, won)])
+def test_an_exact_tie_is_not_overtaken(wins: int, losses: int) -> None:
+    votes = votes_of([("A", "B", "model_a")] * wins + [("A", "B", "model_b")] * losses)
+    found = robustness(votes)
+    assert found.fewest in {wins - losses + 1, None}
+    assert found.fewest is not None or losses == 1 or wins - losses + 1 >= wins
+
+
+def test_taking_the_leader_away_is_not_overtaking() -> None:
+    rows = (
+        [("A", "B", "model_a")] * 5 + [("A", "C", "model_b")] * 2 + [("B", "C", "model_a"), ("B", "C", "model_b")] * 10
+    )
+    found = robustness(votes_of(rows, voter=["va"] * 7 + [f"v{k}" for k in range(20)]), what="voters")
+    assert "va" not in found.voters
+
+
+def test_bootstrap_intervals_have_the_floor_of_the_others() -> None:
+    for rows in (
+        [("A", "B", "tie")] * 14,
+        [("A", "B", "model_a")] * 12,
+        [("A", "B", "model_a"), ("A", "B", "tie")] * 6,
+    ):
+        drawn = fit(votes_of(rows), intervals="bootstrap")
+        for line in drawn.models:
+            assert line.upper - line.lower >= 2 * 1.9 * line.se * 0.99
+            assert line.se > 40
+
+
+def test_a_persons_intervals_hold_the_truth() -> None:
+    """Voters who differ by a known tau, and voters who do not differ at all (tau is estimated, near zero then)."""
+    rng = np.random.default_rng(10)
+    theta_M = np.array([0.6, 0.2, 0.0, -0.3, -0.5])
+    for spread, tau in ((0.3, ELO * 0.3), (0.0, None)):
+        hits = trials = 0
+        for _ in range(40):
+            own_VM = theta_M + rng.normal(0, spread, (12, 5)) if spread else np.tile(theta_M, (12, 1))
+            parts = [davidson_votes(own_VM[v], 60, rng, ties=-9).with_columns(voter=pl.lit(f"v{v}")) for v in range(12)]
+            board = personal_board(pl.concat(parts), "v0", tau=tau)
+            truth = dict(zip(names_of(5), 1000 + ELO * (own_VM[0] - own_VM[0].mean()), strict=True))
+            hits += sum(line.lower <= truth[line.model] <= line.upper for line in board.models)
+            trials += 5
+        print(f"\npersonal intervals, voters differ by {ELO * spread:.0f} Elo: {hits / trials:.3f} of {trials}")
+        assert 0.88 <= hits / trials <= 0.995
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda votes: robustness(votes, rivals=0), "rivals = 0"),
+        (lambda votes: robustness(votes.drop("voter"), what="voters"), "whole voters"),
+        (lambda votes: history(votes, window=float("nan")), "window of nan"),
+        (lambda votes: history(votes, window=1e300), "window of 1e"),
+        (lambda votes: history(votes, least_votes=float("nan")), "least_votes = nan"),
+        (lambda votes: history(votes, every="0d"), "the period '0d'"),
+        (lambda votes: personal_board(votes, "v1", tau=float("nan")), "tau = nan"),
+        (lambda votes: personal_board(votes, "v1", tau=-5), "tau = -5"),
+        (lambda votes: personal_board(votes, "v1", anchor="m000=1"), "anchor: these have no part"),
+        (lambda votes: online_elo(votes, k=float("nan")), "k = nan"),
+        (lambda votes: fraud(votes, rate=2), "rate 2"),
+        (lambda votes: fraud(votes, least_votes=-5), "least_votes = -5"),
+        (lambda votes: fraud(votes, style=["nonsense"]), "the style 'nonsense'"),
+        (
+            lambda votes: fit(votes.with_columns(weight=pl.lit(0.001)), intervals="bootstrap"),
+            "rows that stand for votes",
+        ),
+        (lambda votes: fit(votes, anchor="m000=1e308"), "expected MODEL=SCORE"),
+        (
+            lambda votes: fit(votes.with_columns(x=(pl.col("winner") == "model_a") - 0.5), covariates=["x"]),
+            "covariate x",
+        ),
+        (lambda _: fit(votes_of([("A", "B", "tie")] * 60), ties="rao-kupper"), "not one decided vote"),
+        (lambda _: fit(votes_of([("A", "B", "tie")] * 60), ties="davidson"), "not one decided vote"),
+    ],
+)
+def test_questions_that_have_no_answer_are_refused_in_words(ask: object, said: str) -> None:
+    votes = davidson_votes(np.array([0.5, 0.0, -0.5]), 300, np.random.default_rng(11), ties=-9).with_columns(
+        voter=pl.Series([f"v{k % 20}" for k in range(300)]), tstamp=pl.Series(np.arange(300.0) * 86_400 + 1.7e9)
+    )
+    votes = votes.filter(~pl.col("winner").is_in(["tie", "both_bad"])) if "covariate" in said else votes
+    with pytest.raises(InputError, match=said):
+        ask(votes)  # ty: ignore[not-callable]
+
+
+def test_tiny_and_huge_covariates_and_hashes_that_do_not_follow_order() -> None:
+    rng = np.random.default_rng(12)
+    votes = davidson_votes(np.array([0.5, 0.0, -0.5]), 800, rng).with_columns(
+        x=pl.Series(rng.integers(-1, 2, 800).astype(float)), weight=pl.Series(rng.choice([0.1, 0.3, 0.7], 800))
+    )
+    plain = fit(votes, covariates=["x"])
+    for factor in (1e-200, 1e200):
+        scaled = fit(votes.with_columns(pl.col("x") * factor), covariates=["x"])
+        assert scaled.effects[0].coefficient == pytest.approx(plain.effects[0].coefficient, rel=1e-9)
+        assert scaled.effects[0].sd == pytest.approx(plain.effects[0].sd * factor)
+    turned = votes.select(
+        model_a="model_b",
+        model_b="model_a",
+        winner=pl.col("winner").replace({"model_a": "model_b", "model_b": "model_a"}),
+        x=-pl.col("x"),
+        weight="weight",
+    ).sample(fraction=1, shuffle=True, seed=1)
+    assert fit(turned, covariates=["x"]).data.sha256 == plain.data.sha256
+    assert fit(turned).data.sha256 == fit(votes).data.sha256

@@ -315,12 +315,3 @@ def test_nothing_kept_is_no_error() -> None:
 def test_settings_without_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Weighting(**wrong)
-
-
-def test_battles_that_were_not_blind_do_not_count() -> None:
-    """FastChat's files mark them; a vote without the mark counts."""
-    votes = coded([("a", "b")] * 3, anony=[True, False, None])
-    found = weigh(votes, Weighting())
-    assert found.keep_B is not None
-    assert found.keep_B.tolist() == [True, False, True]
-    assert found.notes == ("1 rows of battles that were not blind (anony) are left out.",)

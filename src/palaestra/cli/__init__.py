@@ -66,12 +66,20 @@ def run(arguments: Sequence[str]) -> int:
         complain(str(error))
         return error.exit_code
     except cyclopts.CycloptsError as error:
-        complain(str(error))
+        complain(_in_one_line(error))
         return _USAGE
     except KeyboardInterrupt:
         complain("interrupted")
         return _INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+def _in_one_line(error: cyclopts.CycloptsError) -> str:
+    """What is wrong with a command line; of a config that does not hold, each field and why."""
+    cause = error.__cause__ or error.__context__
+    if not isinstance(cause, ValueError) or not callable(faults := getattr(cause, "errors", None)):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: found {one['input']!r}: {one['msg']}" for one in faults())
 
 
 def main() -> None:

@@ -108,8 +108,8 @@ def fraud(
     *,
     config: Config | None = None,
     rate: float = 0.01,
-    least_votes: int = 5,
-    show: int = 20,
+    least_votes: float = 5,
+    show: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 20,
     json: JsonTarget = None,
 ) -> None:
     """Which voters vote unlike all others, and what the board is without them.
@@ -135,7 +135,7 @@ def fraud(
     table = Table("voter", "votes", "p", "q", "flagged", "finding", "model", "agreement", caption=caption)
     for line in report.voters[:show]:
         agreement = "" if line.agreement is None else f"{line.agreement:.0%}"
-        cells = (f"{line.votes}", f"{line.p:.2g}", f"{line.q:.2g}", "yes" if line.flagged else "", line.finding)
+        cells = (f"{line.votes:g}", f"{line.p:.2g}", f"{line.q:.2g}", "yes" if line.flagged else "", line.finding)
         table.add_row(line.voter, *cells, line.model or "", agreement)
     console.show(table)
     if report.moved:

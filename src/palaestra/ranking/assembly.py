@@ -25,6 +25,7 @@ from palaestra.stats.ranks import rank_bounds, simultaneous_rank_bounds
 Floats = NDArray[np.float64]
 
 _MEAN = 1000.0
+_MOST_RATING = 1e6
 _LINES = TypeAdapter(list[ModelRating])
 
 
@@ -107,6 +108,8 @@ class _Scale:
         if rounds_RM is not None:
             tail = (1 - config.confidence) / 2
             low_M, high_M = _MEAN + ELO * np.quantile(rounds_RM, [tail, 1 - tail], axis=0)
+            floor_M = np.diag(covariance_MM) > 1.001 * rounds_RM.var(axis=0, ddof=1)  # widened, see `estimate.spread`
+            low_M, high_M = np.where(floor_M, lower_M, low_M), np.where(floor_M, upper_M, high_M)
             lower_M, upper_M = np.minimum(low_M, rating_M), np.maximum(high_M, rating_M)
         usable = None
         if grounded:
@@ -135,7 +138,7 @@ def _shift(names: tuple[str, ...], found: Estimate, rating_M: Floats, anchor: st
         wanted = float(score)
     except ValueError:
         wanted = np.nan
-    if not name or not np.isfinite(wanted):
+    if not name or not abs(wanted) <= _MOST_RATING:
         raise InputError(f"found the anchor {anchor!r}, expected MODEL=SCORE, e.g. 'my-model=1100'")
     if name not in names:
         raise InputError(f"the anchor {name!r} is not among the {len(names)} models of these votes")

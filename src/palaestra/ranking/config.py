@@ -49,19 +49,20 @@ class FitConfig(Weighting):
     """The formula of a style feature."""
     covariates: tuple[str, ...] = ()
     """What else is held equal: position, same_organization, own_organization, refusal, latency, citations, a column."""
-    penalty: float = Field(default=0.0, ge=0)
+    penalty: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
     """Ridge on the coefficients of style and covariates, for each vote; 1 shrinks them six-fold and more."""
     intervals: Literal["sandwich", "bootstrap", "model"] = "sandwich"
     """sandwich holds whatever the votes follow; bootstrap too, by refitting; model if every vote follows the model."""
     cluster: str | None = None
     """Votes of one voter, session or prompt (or of one value of a column) may depend on each other."""
-    rounds: int = Field(default=100, ge=20)
+    rounds: int = Field(default=100, ge=20, le=100_000)
     """Rounds of the bootstrap."""
-    confidence: float = Field(default=0.95, gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, le=0.999999)
     """Confidence of the intervals, and of all simultaneous ranks together."""
     anchor: str | None = None
     """MODEL=SCORE: shift the ratings so that this model has this score; otherwise their mean is 1000."""
-    min_votes: float = Field(default=30, ge=0)
+    min_votes: float = Field(default=30, ge=0, allow_inf_nan=False)
     """Models with fewer votes are marked preliminary."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the folds, the simultaneous ranks and the bootstrap."""
+    """Seed of the folds, the simultaneous ranks and the bootstrap. With covariates, clusters or decay, folds and
+    rounds follow the order of the rows as well."""

@@ -120,7 +120,9 @@ class Counts:
         """A hash of names and counts: the same for the same votes in any order, file format or database."""
         digest = hashlib.sha256("\n".join(self.names).encode())
         for table in self.tables:
-            digest.update(np.ascontiguousarray(table, dtype="<f8").tobytes())
+            digest.update(
+                np.ascontiguousarray(table.round(9) + 0.0, dtype="<f8").tobytes()
+            )  # sums of fractions differ by order
         return digest.hexdigest()
 
 

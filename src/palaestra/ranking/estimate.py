@@ -25,6 +25,9 @@ Floats = NDArray[np.float64]
 FEW_VOTES = 30
 FEW_CLUSTERS = 10
 _COLLINEAR = 1e-8
+_SEPARATED = 20.0
+_FAR_APART = 1e8
+_LEAST_COUNT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,12 @@ def estimate(
         found = maximise(problem, start, last_step=last_step, resampling=resampling)
     except np.linalg.LinAlgError as error:
         culprit = _determined(problem) if effects else None
-        raise _too_far_apart(rows) if culprit is None else _cannot_be_told(effects[culprit]) from error
+        raise _not_determined(rows) if culprit is None else _cannot_be_told(effects[culprit]) from error
+    if not found.converged and effects and np.abs(found.at.beta_F).max() > _SEPARATED:
+        name = effects[int(np.abs(found.at.beta_F).argmax())]
+        raise InputError(f"covariate {name} foretells every outcome, so that its coefficient has no end; leave it out")
     if not (np.isfinite(found.at.theta_M).all() and np.isfinite(found.at.beta_F).all()):
-        raise _too_far_apart(rows)
+        raise _not_determined(rows)
     return Estimate(found, connections)
 
 
@@ -102,6 +108,7 @@ def spread(sample: Sample, found: Estimate, config: FitConfig, progress: Callabl
         _check_collinear(sample, found, least_QQ)
         rounds_RQ = None
         if config.intervals == "bootstrap":
+            _check_counts(sample.rows)
             rounds_RQ = bootstrap(
                 found.maximum, rounds=config.rounds, seed=config.seed, cluster_B=sample.cluster_B, progress=progress
             )
@@ -112,7 +119,17 @@ def spread(sample: Sample, found: Estimate, config: FitConfig, progress: Callabl
             covariance_QQ = least_QQ @ middle(found.maximum, sample.cluster_B) @ least_QQ
         return Spread(_widened(sample, found, covariance_QQ, least_QQ), rounds_RQ)
     except np.linalg.LinAlgError as error:
-        raise _too_far_apart(sample.rows) from error
+        raise _not_determined(sample.rows) from error
+
+
+def _check_counts(rows: Rows) -> None:
+    """Refuse to resample rows that stand for next to nothing: their weights in a round would be zero or enormous."""
+    least = float((rows.weight_B**2 / rows.square_B).min())
+    if least < _LEAST_COUNT:
+        raise InputError(
+            f"the bootstrap needs rows that stand for votes; found one of weight {least:g}, expected at least "
+            f"{_LEAST_COUNT:g}; use intervals=sandwich"
+        )
 
 
 def _widened(sample: Sample, found: Estimate, covariance_QQ: Floats, least_QQ: Floats) -> Floats:
@@ -134,6 +151,10 @@ def _check_outcomes(counts: Counts, model: VoteModel) -> None:
         raise InputError(
             "there are no ties among these votes, so that a model of ties has nothing to say; use ties=half"
         )
+    if model is not VoteModel.BRADLEY_TERRY and not counts.wins_MM.any():
+        raise InputError(
+            "there is not one decided vote among these, so that a model of ties has no finite fit; use ties=half"
+        )
     if model is VoteModel.GROUNDED and not (counts.both_bad_MM.any() and counts.ties_MM.any()):
         raise InputError(
             "the grounded model needs votes for both_bad and for tie; found "
@@ -152,8 +173,9 @@ def _check_collinear(sample: Sample, found: Estimate, least_QQ: Floats) -> None:
 
 def _determined(problem: Problem) -> int | None:
     """The first covariate of which nothing is left once models and the covariates before it are known."""
-    at = problem.start()
-    _, information_QQ = score_and_information(problem.rows, problem.model, at)
+    _, information_QQ = score_and_information(problem.rows, problem.model, problem.start())
+    if not np.isfinite(information_QQ).all():
+        return None
     count = problem.rows.models
     for f in range(problem.features):
         known = np.arange(count + f)
@@ -171,9 +193,16 @@ def _cannot_be_told(name: str) -> InputError:
     )
 
 
-def _too_far_apart(rows: Rows) -> InputError:
+def _not_determined(rows: Rows) -> InputError:
+    """Why the arithmetic has found no fit, as far as the weights tell."""
+    weight_B = rows.weight_B[rows.weight_B > 0]
+    if weight_B.max() > _FAR_APART * weight_B.min():
+        return InputError(
+            f"these votes cannot be rated: rows stand for {weight_B.min():g} to {weight_B.max():g} votes, which lie "
+            "too far apart for the arithmetic; give weights of a similar size"
+        )
+    covariates = ", or covariates that determine the outcomes or each other; leave some out" if len(rows.x_FB) else ""
     return InputError(
-        f"these votes cannot be rated: by weight there are {rows.weight_B.min():g} to {rows.weight_B.max():g} of them "
-        "in a row, which lie too far apart for the arithmetic, or covariates determine each other; give weights of a "
-        "similar size, leave covariates out"
+        f"these votes cannot be rated: {weight_B.sum():g} votes of {rows.models} models do not determine the fit"
+        f"{covariates}"
     )

@@ -35,6 +35,7 @@ from palaestra.ranking.counts import Counts, count_votes, tables_by_outcome
 from palaestra.ranking.estimate import Estimate, estimate
 from palaestra.ranking.fit import coded_votes, fit_votes
 from palaestra.ranking.votes import TIE, Votes
+from palaestra.ranking.weights import kept
 from palaestra.schema.record import Record, Struct
 from palaestra.stats.chernoff import voter_tails, without_votes
 from palaestra.stats.likelihoods import VoteModel
@@ -55,7 +56,7 @@ class VoterTest(Struct):
     """
 
     voter: str
-    votes: int
+    votes: float
     p: float
     q: float
     flagged: bool
@@ -93,15 +94,16 @@ def fraud(
     config: FitConfig | None = None,
     *,
     rate: float = 0.01,
-    least_votes: int = 5,
+    least_votes: float = 5,
     **settings: Any,  # noqa: ANN401 - FitConfig's fields
 ) -> FraudReport:
     """Test every voter against all others.
 
     Args:
         votes: as for `fit`, with the column voter.
-        config: settings of the fit. With ties=half (the default) the test itself uses Davidson's model where there are
-            ties, since half a win has no probability. Covariates and weights are not looked at by the test.
+        config: settings of the boards with and without the flagged; what they leave out is not tested. With ties=half
+            (the default) the test itself uses Davidson's model where there are ties, since half a win has no
+            probability. Covariates and importance weights are not looked at by the test.
         rate: the share of honest voters among the flagged that is accepted (false discovery rate).
         least_votes: voters with fewer votes are not tested.
         **settings: or the settings by name.
@@ -109,15 +111,21 @@ def fraud(
     Raises:
         InputError: there is no column voter, or nobody has enough votes.
     """
+    if not 0 < rate < 1:
+        raise InputError(f"found the rate {rate:g}, expected a share between 0 and 1")
+    if not least_votes >= 1:
+        raise InputError(f"found least_votes = {least_votes:g}, expected at least 1")
     config, coded = coded_votes(votes, config, settings)
+    keep_B, _ = kept(coded, config)
+    coded = coded if keep_B is None else coded.of(keep_B)
     if "voter" not in coded.frame.columns:
         raise InputError(f"a test of voters needs the column voter; found {', '.join(coded.frame.columns)}")
     with one_thread():
-        names, code_B = _voters(coded.frame["voter"], least_votes)
+        names, code_B = _voters(coded, least_votes)
         if not names:
-            raise InputError(f"found no voter with {least_votes} votes; ask for fewer")
+            raise InputError(f"found no voter with {least_votes:g} votes; ask for fewer")
         bounds = voter_bounds(coded, code_B, len(names), config)
-    return _report(coded, config, names, code_B, bounds, rate)
+    return _report(coded, config, names, code_B, bounds, rate, fit_votes(coded, config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +193,13 @@ def _without(votes: Votes, counts: Counts, rows: NDArray[np.int64], found: Estim
         return found
 
 
-def _voters(column: pl.Series, least: int) -> tuple[list[str], NDArray[np.int32]]:
-    """The names of voters with enough votes, and the number of each vote's voter, -1 for the others."""
-    named = pl.DataFrame({"voter": column.cast(pl.String), "row": pl.int_range(len(column), eager=True)})
-    enough = named.drop_nulls("voter").group_by("voter").len().filter(pl.col("len") >= least).sort("voter")
-    codes = enough.select("voter", code=pl.int_range(pl.len(), dtype=pl.Int32))
+def _voters(votes: Votes, least: float) -> tuple[list[str], NDArray[np.int32]]:
+    """The names of voters with enough votes, and the number of each row's voter, -1 for the others."""
+    named = pl.DataFrame({"voter": votes.frame["voter"].cast(pl.String), "count": votes.count_B})
+    enough = named.drop_nulls("voter").group_by("voter").agg(pl.col("count").sum()).filter(pl.col("count") >= least)
+    codes = enough.sort("voter").select("voter", code=pl.int_range(pl.len(), dtype=pl.Int32))
     joined = named.join(codes, on="voter", how="left", maintain_order="left")
-    return enough["voter"].to_list(), joined["code"].fill_null(-1).to_numpy()
+    return codes["voter"].to_list(), joined["code"].fill_null(-1).to_numpy()
 
 
 def q_values(p_V: Floats) -> Floats:
@@ -210,12 +218,14 @@ def _report(  # noqa: PLR0917 - what a report is made of
     code_B: NDArray[np.int32],
     bounds: VoterBounds,
     rate: float,
+    board: Board,
 ) -> FraudReport:
     size = len(votes.names)
     p_V, agreement_V = bounds.p_V, bounds.agreement_V
     q_V = q_values(p_V)
     flagged_V = q_V <= rate
-    votes_V = np.bincount(code_B[code_B >= 0], minlength=len(names))
+    tested_B = code_B >= 0
+    votes_V = np.bincount(code_B[tested_B], votes.count_B[tested_B], minlength=len(names))
     tests = []
     for voter in np.argsort(p_V, kind="stable").tolist():
         which = int(bounds.question_V[voter])
@@ -223,7 +233,7 @@ def _report(  # noqa: PLR0917 - what a report is made of
         tests.append(
             VoterTest(
                 voter=names[voter],
-                votes=int(votes_V[voter]),
+                votes=float(votes_V[voter]),
                 p=float(p_V[voter]),
                 q=float(q_V[voter]),
                 flagged=bool(flagged_V[voter]),
@@ -240,7 +250,7 @@ def _report(  # noqa: PLR0917 - what a report is made of
         flagged=int(flagged_V.sum()),
         flagged_votes=float(votes.count_B[gone_B].sum()),
         false_discovery_rate=rate,
-        moved=_moved(fit_votes(votes, config), fit_votes(votes.of(~gone_B), config)) if gone_B.any() else (),
+        moved=_moved(board, fit_votes(votes.of(~gone_B), config)) if gone_B.any() else (),
     )
 
 

@@ -20,6 +20,9 @@ from palaestra.ranking.fit import coded_votes, fit_votes
 COLUMNS = ("date", "model", "rating", "lower", "upper", "rank", "votes", "preliminary")
 
 
+_LONGEST = 100_000.0
+
+
 def history(
     votes: Any,  # noqa: ANN401 - as for `fit`
     config: FitConfig | None = None,
@@ -46,6 +49,10 @@ def history(
     Raises:
         InputError: there are no times, or `every` is no length of time.
     """
+    if window is not None and not 0 < window <= _LONGEST:
+        raise InputError(f"found a window of {window:g} days, expected more than 0 and up to {_LONGEST:g}")
+    if not least_votes >= 1:
+        raise InputError(f"found least_votes = {least_votes:g}, expected at least 1")
     config, coded = coded_votes(votes, config, settings)
     if "tstamp" not in coded.frame.columns or coded.frame["tstamp"].null_count():
         raise InputError("a history needs the time of every vote; found no column tstamp, or gaps in it")

@@ -14,8 +14,11 @@ import numpy as np
 import polars as pl
 from numba import njit
 
+from palaestra.errors import InputError
 from palaestra.ranking.config import FitConfig
 from palaestra.ranking.fit import coded_votes
+
+_MOST_POINTS, _MOST_VOTES = 400.0, 1e8
 
 
 def online_elo(votes: Any, *, k: float = 4.0, start: float = 1000.0) -> pl.DataFrame:
@@ -28,8 +31,15 @@ def online_elo(votes: Any, *, k: float = 4.0, start: float = 1000.0) -> pl.DataF
 
     Raises:
         VoteFileError: these are no votes.
+        InputError: k is out of range, or there are too many votes.
     """
+    if not 0 < k <= _MOST_POINTS:
+        raise InputError(f"found k = {k:g}, expected points above 0 and up to {_MOST_POINTS:g}")
     _, coded = coded_votes(votes, FitConfig(), {})
+    if coded.count_B.sum() > _MOST_VOTES:
+        raise InputError(
+            f"found {coded.count_B.sum():g} votes, expected at most {_MOST_VOTES:g} to go through one by one"
+        )
     rating_M = np.full(len(coded.names), start)
     order_B = np.arange(len(coded))
     if "tstamp" in coded.frame.columns:

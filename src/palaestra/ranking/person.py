@@ -11,21 +11,24 @@ approximation; empirical Bayes, Efron and Morris, 1973). tau = 0 means that nobo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from palaestra.errors import InputError
 from palaestra.ranking.compare import ELO
 from palaestra.ranking.config import FitConfig
 from palaestra.ranking.counts import Counts, count_votes, tables_by_outcome
-from palaestra.ranking.estimate import estimate
+from palaestra.ranking.estimate import estimate, spread
 from palaestra.ranking.fit import coded_votes
+from palaestra.ranking.sample import Sample
 from palaestra.ranking.votes import Votes
+from palaestra.ranking.weights import kept
 from palaestra.schema.record import Record, Struct
 from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import one_thread
@@ -35,6 +38,11 @@ from palaestra.stats.rows import Rows, sorted_rows, table_rows
 Floats = NDArray[np.float64]
 
 _TAUS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.3, 1.7, 2.2)
+_LEAST_TAU, _MOST_TAU = 0.1, 10_000.0
+_UNJUDGED = 1.0
+"""Spread of the strength of a model that nobody else has judged, natural units."""
+_NOTHING = 1e-9
+_USED = {"confidence", "seed", "dedup", "daily_votes_per_voter"}
 _MOST_STEPS = 50
 _LEAST_VOTES = 5
 _MOST_VOTERS = 2000
@@ -83,14 +91,19 @@ def personal_board(
     Args:
         votes: as for `fit`, with the column voter.
         voter: whose board.
-        config: settings; only confidence and seed matter here, ties count half.
+        config: settings; confidence, seed, and what is left out matter here; ties count half. Others are refused.
         tau: how much people differ, in Elo; estimated from all voters if None.
         **settings: or the settings by name.
 
     Raises:
         InputError: there are no voters, or not this one.
     """
+    if tau is not None and not (tau == 0 or _LEAST_TAU <= tau <= _MOST_TAU):
+        raise InputError(f"found tau = {tau:g} Elo, expected 0, or {_LEAST_TAU:g} to {_MOST_TAU:g}")
     config, coded = coded_votes(votes, config, settings)
+    refuse_unused(config)
+    keep_B, _ = kept(coded, config)
+    coded = coded if keep_B is None else coded.of(keep_B)
     if "voter" not in coded.frame.columns:
         raise InputError(f"a voter's board needs the column voter; found {', '.join(coded.frame.columns)}")
     names_B = coded.frame["voter"].cast(pl.String)
@@ -100,11 +113,44 @@ def personal_board(
         raise InputError(f"found no votes by {voter!r}; there are voters such as {near}")
     with one_thread():
         counts = count_votes(coded)
-        crowd_M = _others(coded, counts, own_B)
+        crowd = _others(coded, counts, own_B)
         natural = tau / ELO if tau is not None else estimate_tau(coded, counts, seed=config.seed)
-        rows = _rows_of(coded, own_B)
-        theta_M, covariance_MM = posterior(rows, crowd_M, natural)
-    return _board(coded, counts, own_B, voter, crowd_M, theta_M, np.sqrt(np.diag(covariance_MM)), natural, config)
+        theta_M, own_MM = posterior(_rows_of(coded, own_B), crowd.theta_M, natural)
+    return _board(coded, own_B, _Person(voter, crowd, theta_M, own_MM, natural), config)
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """What everybody else's votes say: strengths and their covariance, natural units."""
+
+    theta_M: Floats
+    covariance_MM: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """A voter's strengths and their covariance given the crowd's."""
+
+    voter: str
+    crowd: _Crowd
+    theta_M: Floats
+    own_MM: Floats
+    tau: float
+
+    def spreads(self) -> tuple[Floats, Floats]:
+        """Standard errors of the voter's strengths, and of their differences from the crowd's, around the mean model.
+
+        The crowd is not known exactly either: the voter's strengths follow it by S = own / tau², so that its covariance
+        C adds S C S' to the one, and (S - 1) C (S - 1)' to the other.
+        """
+        size = len(self.theta_M)
+        follow_MM = self.own_MM / self.tau**2 if self.tau else np.eye(size)
+        centring_MM = np.eye(size) - 1 / size
+        errors = []
+        for share_MM in (follow_MM, follow_MM - np.eye(size)):
+            whole_MM = self.own_MM + share_MM @ self.crowd.covariance_MM @ share_MM.T
+            errors.append(np.sqrt(np.maximum(np.diag(centring_MM @ whole_MM @ centring_MM), 0)))
+        return errors[0], errors[1]
 
 
 def posterior(rows: Rows, prior_M: Floats, tau: float) -> tuple[Floats, Floats]:
@@ -185,32 +231,39 @@ def _rows_of(votes: Votes, own_B: NDArray[np.bool_]) -> Rows:
     )
 
 
-def _others(votes: Votes, counts: Counts, own_B: NDArray[np.bool_]) -> Floats:
-    """The strengths by everybody else's votes; of models that nobody else judged, the middle."""
+def _others(votes: Votes, counts: Counts, own_B: NDArray[np.bool_]) -> _Crowd:
+    """What everybody else's votes say; of models that nobody else judged, the middle, and that little is known."""
     mine_OMM = tables_by_outcome(votes, np.where(own_B, votes.count_B, 0.0))
     rest = Counts.of_outcomes(counts.names, np.maximum(counts.by_outcome_OMM - mine_OMM, 0))
     judged = np.flatnonzero(rest.votes_M > 0)
-    crowd_M = np.zeros(len(counts.names))
+    theta_M, covariance_MM = np.zeros(len(counts.names)), np.eye(len(counts.names)) * _UNJUDGED**2
     if len(judged):
         among = rest.of(judged)
-        crowd_M[judged] = estimate(table_rows(among.by_outcome_OMM), among, VoteModel.BRADLEY_TERRY).theta_M
-    return crowd_M
+        sample = Sample(among, table_rows(among.by_outcome_OMM))
+        found = estimate(sample.rows, among, VoteModel.BRADLEY_TERRY)
+        theta_M[judged] = found.theta_M
+        covariance_MM[np.ix_(judged, judged)] = spread(sample, found, FitConfig()).covariance_QQ
+    return _Crowd(theta_M, covariance_MM)
 
 
-def _board(  # noqa: PLR0917 - what a board is made of
-    votes: Votes,
-    counts: Counts,
-    own_B: NDArray[np.bool_],
-    voter: str,
-    crowd_M: Floats,
-    theta_M: Floats,
-    se_M: Floats,
-    tau: float,
-    config: FitConfig,
-) -> PersonalBoard:
-    from scipy.special import expit, ndtr
+def refuse_unused(config: FitConfig) -> None:
+    """Refuse settings that have no part in one voter's board.
 
+    Raises:
+        InputError: naming them.
+    """
+    default = FitConfig()
+    unused = [
+        name for name in FitConfig.model_fields if name not in _USED and getattr(config, name) != getattr(default, name)
+    ]
+    if unused:
+        raise InputError(f"{', '.join(unused)}: these have no part in one voter's board; leave them out")
+
+
+def _board(votes: Votes, own_B: NDArray[np.bool_], person: _Person, config: FitConfig) -> PersonalBoard:
     z = float(ndtri(0.5 + config.confidence / 2))
+    theta_M, crowd_M = person.theta_M - person.theta_M.mean(), person.crowd.theta_M - person.crowd.theta_M.mean()
+    se_M, apart_M = person.spreads()
     first, second, outcome = (side[own_B] for side in (votes.first_B, votes.second_B, votes.outcome_B))
     weight = votes.count_B[own_B]
     own_M = np.bincount(np.concatenate([first, second]), np.tile(weight, 2), minlength=len(crowd_M))
@@ -221,29 +274,26 @@ def _board(  # noqa: PLR0917 - what a board is made of
         agreed = (gap[decided] > 0) == (outcome[decided] == 0)
         agreement = float(np.average(agreed, weights=weight[decided]))
         expected = float(np.average(expit(np.abs(gap[decided])), weights=weight[decided]))
-    level = theta_M.mean()
-    lines = []
-    for m in np.argsort(-theta_M, kind="stable").tolist():
-        rating, crowd = 1000 + ELO * (theta_M[m] - level), 1000 + ELO * (crowd_M[m] - crowd_M.mean())
-        se = ELO * se_M[m]
-        above = float(ndtr((rating - crowd) / se)) if se > 0 else 0.5
-        lines.append(
-            PersonalRating(
-                model=counts.names[m],
-                rating=rating,
-                lower=rating - z * se,
-                upper=rating + z * se,
-                crowd=crowd,
-                votes=float(own_M[m]),
-                probability_above_crowd=above,
-            )
+    lines = [
+        PersonalRating(
+            model=votes.names[m],
+            rating=1000 + ELO * theta_M[m],
+            lower=1000 + ELO * (theta_M[m] - z * se_M[m]),
+            upper=1000 + ELO * (theta_M[m] + z * se_M[m]),
+            crowd=1000 + ELO * crowd_M[m],
+            votes=float(own_M[m]),
+            probability_above_crowd=float(ndtr((theta_M[m] - crowd_M[m]) / apart_M[m]))
+            if apart_M[m] > _NOTHING
+            else 0.5,
         )
+        for m in np.argsort(-theta_M, kind="stable").tolist()
+    ]
     return PersonalBoard(
-        voter=voter,
+        voter=person.voter,
         votes=float(weight.sum()),
         models=tuple(lines),
         agreement=agreement,
         expected=expected,
-        tau=ELO * tau,
-        voters=votes.frame["voter"].n_unique(),
+        tau=ELO * person.tau,
+        voters=votes.frame["voter"].drop_nulls().n_unique(),
     )

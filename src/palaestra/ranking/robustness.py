@@ -38,6 +38,8 @@ Mask = NDArray[np.bool_]
 _MOST_ROUNDS = 30
 _MOST_VOTES = 20e6
 _MOST_LISTED = 100
+_TIED = 1e-7
+"""Natural units within which two strengths are one."""
 
 
 class Removal(Struct):
@@ -114,6 +116,12 @@ def robustness(
         InputError: there are fewer than two models, or no voters where they are asked for.
     """
     config, coded = coded_votes(votes, config, settings)
+    if rivals < 1:
+        raise InputError(f"found rivals = {rivals}, expected at least 1")
+    if what == "voters" and ("voter" not in coded.frame.columns or coded.frame["voter"].n_unique() < 2):  # noqa: PLR2004
+        raise InputError(
+            "to remove whole voters takes votes of at least two; found no column voter, or one voter in it"
+        )
     if config.ties is Ties.AUTO:
         raise InputError("ties=auto would choose again for each refit; name the model of ties")
     row_B = np.arange(len(coded))
@@ -164,18 +172,18 @@ def _fewest(search: _Search, leader: int, rival: int, most: int) -> Mask | None:
     found = search.full
     for _ in range(_MOST_ROUNDS):
         lead = found.theta_M[leader] - found.theta_M[rival]
-        if lead < 0:
+        if lead < -_TIED:
             return _given_back(search, leader, rival, chosen_U)
         gain_U = _gains(search, found, leader, rival)
         gain_U[chosen_U] = 0.0
         order_U = np.argsort(-gain_U, kind="stable")
         reached_U = np.cumsum(gain_U[order_U])
-        enough = int(np.searchsorted(reached_U, lead, side="right")) + 1
+        enough = int(np.searchsorted(reached_U, max(lead, _TIED), side="right")) + 1
         take = order_U[:enough][gain_U[order_U[:enough]] > 0]
         if not len(take) or chosen_U.sum() + len(take) > most:
             return None
         chosen_U[take] = True
-        refitted = _without(search, chosen_U, found)
+        refitted = _without(search, chosen_U, found, (leader, rival))
         if refitted is None:
             return None
         found = refitted
@@ -192,16 +200,19 @@ def _gains(search: _Search, found: Estimate, leader: int, rival: int) -> Floats:
     return np.bincount(search.unit_B, slope_B, minlength=search.units).astype(float)
 
 
-def _without(search: _Search, chosen_U: Mask, start: Estimate) -> Estimate | None:
-    """The fit without some units; None where a model of the two would be left without votes."""
+def _without(search: _Search, chosen_U: Mask, start: Estimate, both: tuple[int, int]) -> Estimate | None:
+    """The fit without some units; None where votes no longer connect the two models."""
     rows = search.sample.rows
     kept_B = (~chosen_U[search.unit_B]).astype(float)
     rest = replace(rows, weight_B=rows.weight_B * kept_B, square_B=rows.square_B * kept_B)
     counts = Counts.of_outcomes(search.sample.counts.names, outcome_tables(rest))
     try:
-        return estimate(rest, counts, search.config.ties.model, penalty=search.config.penalty, start=start.maximum.at)
+        found = estimate(rest, counts, search.config.ties.model, penalty=search.config.penalty, start=start.maximum.at)
     except InputError:
         return None
+    part_M = found.connections.part_M
+    connected = part_M[both[0]] == part_M[both[1]] and all(counts.votes_M[m] > 0 for m in both)
+    return found if connected else None
 
 
 def _given_back(search: _Search, leader: int, rival: int, chosen_U: Mask) -> Mask:
@@ -213,8 +224,8 @@ def _given_back(search: _Search, leader: int, rival: int, chosen_U: Mask) -> Mas
         middle = (few + enough) // 2
         trial_U = np.zeros(search.units, dtype=bool)
         trial_U[order[:middle]] = True
-        found = _without(search, trial_U, search.full)
-        fallen = found is not None and found.theta_M[leader] < found.theta_M[rival]
+        found = _without(search, trial_U, search.full, (leader, rival))
+        fallen = found is not None and found.theta_M[leader] < found.theta_M[rival] - _TIED
         few, enough = (few, middle) if fallen else (middle, enough)
     least_U = np.zeros(search.units, dtype=bool)
     least_U[order[:enough]] = True
@@ -232,7 +243,7 @@ def _reported(  # noqa: PLR0917 - what is reported
 ) -> Robustness:
     theta_M = search.full.theta_M
     chosen_U, rival = best if best is not None else (np.zeros(search.units, dtype=bool), others[0])
-    after = None if best is None else _without(search, chosen_U, search.full)
+    after = None if best is None else _without(search, chosen_U, search.full, (leader, rival))
     gone_B = np.zeros(len(search.unit_B), dtype=bool)
     gone_B[search.sample.rows.source_B[chosen_U[search.unit_B]]] = True
     frame = search.sample.frame(coded)

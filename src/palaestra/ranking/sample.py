@@ -83,12 +83,15 @@ def sample_of(votes: Votes, config: FitConfig, *, single: bool = False) -> Sampl
         InputError: a column is missing or does not serve.
     """
     weighted = weigh(votes, config)
+    notes = weighted.notes
+    if votes.not_blind:
+        notes = (f"{votes.not_blind} rows of battles that were not blind (anony) are left out.", *notes)
     if weighted.keep_B is not None:
         votes = votes.of(weighted.keep_B)
     counts = count_votes(votes)
     plain = not (config.style or config.covariates or config.cluster or single)
     if plain and (weighted.weight_B is None or not (config.inverse_propensity or config.half_life_days)):
-        return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=weighted.notes, kept_B=weighted.keep_B)
+        return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=notes, kept_B=weighted.keep_B)
     definition = StyleDefinition(config.style_definition)
     design = covariates(votes.frame, style=config.style, others=config.covariates, definition=definition)
     weight_B = np.ascontiguousarray(votes.count_B) if weighted.weight_B is None else votes.count_B * weighted.weight_B
@@ -102,11 +105,18 @@ def sample_of(votes: Votes, config: FitConfig, *, single: bool = False) -> Sampl
         square_B=square_B,
         x_FB=design.x_FB,
     )
-    scale_F = np.sqrt([np.dot(x_B * rows.weight_B, x_B) / rows.weight_B.sum() for x_B in rows.x_FB])
+    scale_F = np.array([_root_mean_square(x_B, rows.weight_B) for x_B in rows.x_FB])
     for f, scale in enumerate(scale_F):
         rows.x_FB[f] /= scale
     clusters_B = None if config.cluster is None else cluster_codes(votes.frame, config.cluster)[rows.source_B]
-    return Sample(counts, rows, design.names, scale_F, clusters_B, weighted.notes, weighted.keep_B)
+    return Sample(counts, rows, design.names, scale_F, clusters_B, notes, weighted.keep_B)
+
+
+def _root_mean_square(x_B: Floats, weight_B: Floats) -> float:
+    """Of numbers whose squares may be none that doubles can hold."""
+    most = np.abs(x_B).max()
+    scaled_B = x_B / most
+    return float(most * np.sqrt(np.dot(scaled_B * weight_B, scaled_B) / weight_B.sum()))
 
 
 def _summed(votes: Votes, counts: Counts, weight_B: Floats | None) -> Rows:
@@ -139,13 +149,15 @@ def cluster_codes(frame: pl.DataFrame, cluster: str) -> NDArray[np.int32]:
 
 @njit(cache=True)
 def _fingerprint(outcome_B: Any, weight_B: Any, x_FB: Any, start_P: Any, sums: Any) -> None:  # noqa: ANN401 - compiled
-    """Sums over rows of two hashes of each, which do not depend on the order within a pair."""
+    """Sums over rows of two hashes of each, which do not depend on the order within a pair; -0.0 is 0.0."""
     for pair in range(len(start_P) - 1):
         for r in range(start_P[pair], start_P[pair + 1]):
             z = np.uint64(pair * 8 + outcome_B[r]) + np.uint64(0x9E3779B97F4A7C15)
             z = (z ^ np.float64(weight_B[r]).view(np.uint64)) * np.uint64(0xBF58476D1CE4E5B9)
             for f in range(len(x_FB)):
-                z = (z ^ (z >> np.uint64(29)) ^ np.float64(x_FB[f, r]).view(np.uint64)) * np.uint64(0x94D049BB133111EB)
+                z = (z ^ (z >> np.uint64(29)) ^ np.float64(x_FB[f, r] + 0.0).view(np.uint64)) * np.uint64(
+                    0x94D049BB133111EB
+                )
             z ^= z >> np.uint64(31)
             sums[0] += z
             sums[1] += z * z

@@ -73,7 +73,7 @@ def _count(path: Path) -> Counts:
 
     if _is_empty(path):
         return Counts((), *np.zeros((3, 0, 0)))
-    return count_votes(code_votes(read_votes(path, wanted=()).frame))
+    return count_votes(code_votes(read_votes(path, wanted=_blind).frame))
 
 
 def _is_empty(path: Path) -> bool:
@@ -123,3 +123,8 @@ def _imported() -> ModuleType:
     except ImportError as error:
         raise MissingPartError(f"counting in tasks needs {error.name}: pip install 'palaestra[ray]'") from error
     return ray
+
+
+def _blind(names: Sequence[str]) -> list[str]:
+    """The column that says whether a battle was blind, where there is one."""
+    return [name for name in names if name == "anony"]

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from palaestra.ranking.labels import truth
 from palaestra.schema import Winner
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,7 @@ class Votes:
 
     `first_B` and `second_B` are the codes of `model_a` and `model_b` in `names`, which is sorted and holds exactly the
     models that occur; `outcome_B` is a code as in `OUTCOMES`; `count_B` says for how many votes a row stands. Codes are
-    unsigned integers of the least size, as the frame holds them.
+    unsigned integers of the least size, as the frame holds them. `not_blind` rows were left out before.
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Votes:
     outcome_B: Codes
     count_B: Floats
     frame: pl.DataFrame
+    not_blind: int = 0
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -44,7 +46,7 @@ class Votes:
 
     def of(self, rows_B: NDArray[np.bool_]) -> Votes:
         """Some of the rows, with the models that occur in them."""
-        return code_votes(self.frame.filter(pl.Series(rows_B)))
+        return replace(code_votes(self.frame.filter(pl.Series(rows_B))), not_blind=self.not_blind)
 
 
 def code_votes(frame: pl.DataFrame) -> Votes:
@@ -52,8 +54,16 @@ def code_votes(frame: pl.DataFrame) -> Votes:
 
     Args:
         frame: `model_a`, `model_b` as Enums over the same sorted names, `winner` as Enum over `OUTCOMES`, and `weight`
-            if rows stand for more or less than one vote; rows of weight zero are left out.
+            if rows stand for more or less than one vote. Rows of weight zero are left out, and those of battles that
+            were not blind (`anony` is false), as on the public boards.
+
+    Raises:
+        InputError: `anony` holds something else than truths.
     """
+    rows = frame.height
+    if "anony" in frame.columns:
+        frame = frame.filter(pl.Series(truth(frame["anony"].fill_null(value=True))))
+    not_blind = rows - frame.height
     if "weight" in frame.columns:
         frame = frame.filter(pl.col("weight") > 0)
     first_B, second_B = (frame[side].to_physical().to_numpy() for side in ("model_a", "model_b"))
@@ -71,4 +81,5 @@ def code_votes(frame: pl.DataFrame) -> Votes:
         outcome_B=frame["winner"].to_physical().to_numpy(),
         count_B=frame["weight"].to_numpy() if weighted else np.broadcast_to(np.ones(1), frame.height),
         frame=frame,
+        not_blind=not_blind,
     )

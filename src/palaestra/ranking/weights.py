@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from palaestra.errors import InputError
-from palaestra.ranking.labels import tagged, truth
+from palaestra.ranking.labels import tagged
 from palaestra.ranking.votes import Votes
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Weighting(BaseModel):
     """Where capped pair weights begin."""
     inverse_propensity: bool = False
     """Weigh each vote by one over its propensity, so that the board is that of pairs drawn evenly."""
-    half_life_days: float | None = Field(default=None, gt=0)
+    half_life_days: float | None = Field(default=None, ge=1e-3, allow_inf_nan=False)
     """Age at which a vote counts half; needs times."""
     dedup: bool = False
     """Leave out votes on prompts that dedup_tag calls frequent and not sampled."""
@@ -69,7 +69,7 @@ def weigh(votes: Votes, weighting: Weighting) -> Weighted:
     Raises:
         InputError: a column that a rule needs is not there, or has gaps.
     """
-    keep_B, notes = _kept(votes, weighting)
+    keep_B, notes = kept(votes, weighting)
     count_B = votes.count_B if keep_B is None else votes.count_B[keep_B]
     factors = _factors(votes, weighting, keep_B) if len(count_B) else []
     if not factors:
@@ -134,13 +134,9 @@ def _first_of_the_day(voter_B: NDArray[np.int32], day_B: NDArray[np.int64], most
     return first_B
 
 
-def _kept(votes: Votes, weighting: Weighting) -> tuple[Mask | None, tuple[str, ...]]:
+def kept(votes: Votes, weighting: Weighting) -> tuple[Mask | None, tuple[str, ...]]:
+    """Which rows stay, None for all, and a line on what is left out; errors as those of `weigh`."""
     keep_B, notes = np.ones(len(votes), dtype=bool), []
-    if "anony" in votes.frame.columns:
-        blind_B = truth(votes.frame["anony"].fill_null(value=True))
-        if not blind_B.all():
-            notes.append(f"{int((~blind_B).sum())} rows of battles that were not blind (anony) are left out.")
-        keep_B &= blind_B
     if weighting.dedup:
         found_B = deduplicated(votes.frame)
         if found_B is None:

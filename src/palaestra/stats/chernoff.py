@@ -21,25 +21,28 @@ _NEAR = 1e-6
 def without_votes(
     first: Any, second: Any, outcome: Any, weight: Any, model: Any, theta_M: Any, shape: Any, inverse_QQ: Any
 ):
-    """The parameters without these votes: one Newton step against their score, with the information of all votes."""
-    size = len(theta_M)
-    without_M, step = theta_M.copy(), 1e-5
-    shape_without = shape
+    """Strengths and shape without these votes: a Newton step against their score, with everybody's information."""
+    size, step = len(theta_M), 1e-5
+    score_Q = np.zeros(len(inverse_QQ))
     for r in range(len(outcome)):
-        i, j = first[r], second[r]
+        i, j, o = first[r], second[r], outcome[r]
         d, c = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
-        up, down = outcome_probabilities(model, d + step, c, shape), outcome_probabilities(model, d - step, c, shape)
-        slope = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
-        for m in range(size):
-            without_M[m] -= slope * (inverse_QQ[m, i] - inverse_QQ[m, j])
+        along_d = _slope(model, o, d, c, shape, step, 0.0, 0.0)
+        along_c = _slope(model, o, d, c, shape, 0.0, step, 0.0)
+        score_Q[i] += weight[r] * (along_d + along_c / 2)
+        score_Q[j] -= weight[r] * (along_d - along_c / 2)
         if len(inverse_QQ) > size:
-            up, down = (
-                outcome_probabilities(model, d, c, shape + step),
-                outcome_probabilities(model, d, c, shape - step),
-            )
-            along = weight[r] * (np.log(up[outcome[r]]) - np.log(down[outcome[r]])) / (2 * step)
-            shape_without -= along * inverse_QQ[size, size]
-    return without_M, shape_without
+            score_Q[size] += weight[r] * _slope(model, o, d, c, shape, 0.0, 0.0, step)
+    moved_Q = inverse_QQ @ score_Q
+    return theta_M - moved_Q[:size], shape - (moved_Q[size] if len(inverse_QQ) > size else 0.0)
+
+
+@njit(inline="always")
+def _slope(model: Any, o: Any, d: float, c: float, s: float, by_d: float, by_c: float, by_s: float):  # noqa: ANN202
+    """The derivative of an outcome's log-probability along one of its coordinates."""
+    up = outcome_probabilities(model, d + by_d, c + by_c, s + by_s)[o]
+    down = outcome_probabilities(model, d - by_d, c - by_c, s - by_s)[o]
+    return (np.log(max(up, 1e-300)) - np.log(max(down, 1e-300))) / (2 * (by_d + by_c + by_s))
 
 
 @njit(cache=True)
@@ -92,12 +95,12 @@ def chernoff(chance: Any, value: Any, outcome: Any, weight: Any, sign: Any, dire
     low, high, u = 0.0, 64.0, 0.5
     reached = 0.0
     for r in range(len(outcome)):
-        reached += weight[r] * sign[r] * direction * value[r, outcome[r]]
+        reached += weight[r] * sign[r] * direction * value[r, outcome[r]]  # a row of n votes is n draws
     best = 0.0
     for _ in range(40):
         exponent, slope, curve = -u * reached, -reached, 0.0
         for r in range(len(outcome)):
-            factor = weight[r] * sign[r] * direction
+            factor = sign[r] * direction
             if factor == 0.0:
                 continue
             total, first, second, largest = 0.0, 0.0, 0.0, -1e300
@@ -111,9 +114,9 @@ def chernoff(chance: Any, value: Any, outcome: Any, weight: Any, sign: Any, dire
                     total += e
                     first += e * t
                     second += e * t * t
-            exponent += largest + np.log(total)
-            slope += first / total
-            curve += second / total - (first / total) ** 2
+            exponent += weight[r] * (largest + np.log(total))
+            slope += weight[r] * first / total
+            curve += weight[r] * (second / total - (first / total) ** 2)
         best = min(best, exponent)
         if slope > 0:
             high = u
