@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from palaestra.ranking.drawing import save_chart
+from palaestra.pictures.drawing import save_chart
 from palaestra.ranking.mpg import mpg
 from palaestra.ranking.mpg_charts import tradeoff_chart
 from palaestra.schema import Result

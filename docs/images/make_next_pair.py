@@ -15,9 +15,9 @@ sys.path.append(str(HERE.parents[1] / "tests" / "benchmarks"))
 
 from sampling import RULES, WORLDS, measured  # noqa: E402 - the benchmark's worlds
 
+from palaestra.pictures.drawing import altair, save_chart, styled  # noqa: E402 - beside it
+from palaestra.pictures.palette import MANY  # noqa: E402 - beside it
 from palaestra.ranking.compare import ELO  # noqa: E402 - beside it
-from palaestra.ranking.drawing import altair, save_chart, styled  # noqa: E402 - beside it
-from palaestra.ranking.palette import MANY  # noqa: E402 - beside it
 
 _SEEDS = 40
 _ERROR = 1

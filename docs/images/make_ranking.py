@@ -14,10 +14,10 @@ import polars as pl
 from scipy.special import expit
 
 import palaestra
+from palaestra.pictures.drawing import altair, save_chart, styled
+from palaestra.pictures.palette import FIRST, INK, MANY, SECOND
 from palaestra.ranking import charts
-from palaestra.ranking.drawing import altair, save_chart, styled
 from palaestra.ranking.fraud import fraud
-from palaestra.ranking.palette import FIRST, INK, MANY, SECOND
 from palaestra.ranking.person import personal_board
 
 HERE = Path(__file__).parent

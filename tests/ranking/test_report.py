@@ -20,6 +20,7 @@ import pytest
 from worlds import davidson_votes
 
 from palaestra.errors import InputError, MissingPartError
+from palaestra.pictures.palette import DARK, DIVERGING, INK, MANY, ON_STRONG, RISING, SHEET, SOFT, STRONG
 from palaestra.ranking import Board, fit, fit_categories
 from palaestra.ranking.charts import (
     KINDS,
@@ -34,7 +35,6 @@ from palaestra.ranking.charts import (
     save_chart,
     win_rate_chart,
 )
-from palaestra.ranking.palette import DARK, DIVERGING, INK, MANY, ON_STRONG, RISING, SHEET, SOFT, STRONG
 from palaestra.ranking.report import board_table, verdict, write_report
 
 LLMFAO = Path(__file__).parent.parent / "data" / "llmfao.csv"

@@ -92,7 +92,7 @@ def test_a_malformed_row_is_named(tmp_path: Path, row: str, words: str) -> None:
     [
         ("r.csv", HEAD.replace("guess_rate", "gues_rate") + GOOD, "row 1, column gues_rate: found an unknown column"),
         ("r.csv", HEAD, "found no rows"),
-        ("r.csv", "", "cannot read"),
+        ("r.csv", "", "found no rows"),
         ("r.csv", HEAD + GOOD.replace("\n", ",extra\n"), "cannot read"),
         ("r.jsonl", "{", "cannot read"),
         ("r.jsonl", "[1]", r"row 1: found \[1\], expected an object"),

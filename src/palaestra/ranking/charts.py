@@ -13,10 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
+from palaestra.pictures.drawing import NAME, altair, best, intervals, names_axis, of_all, save_chart, spelled, styled
+from palaestra.pictures.palette import FIRST, INK, MANY, RISING, SECOND, SHEET, SOFT
 from palaestra.ranking.compare import ELO
-from palaestra.ranking.drawing import NAME, altair, best, intervals, names_axis, of_all, save_chart, spelled, styled
 from palaestra.ranking.heat_maps import PairCounts, battles_chart, categories_chart, win_rate_chart
-from palaestra.ranking.palette import FIRST, INK, MANY, RISING, SECOND, SHEET, SOFT
 from palaestra.schema import Leaderboard, ModelRating
 
 if TYPE_CHECKING:

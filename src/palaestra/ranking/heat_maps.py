@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.ranking.drawing import NAME, altair, best, names_axis, of_all, spelled, styled
-from palaestra.ranking.palette import DIVERGING, FIRST, INK, MANY, ON_STRONG, RISING, SECOND, STRONG
+from palaestra.pictures.drawing import NAME, altair, best, names_axis, of_all, spelled, styled
+from palaestra.pictures.palette import DIVERGING, FIRST, INK, MANY, ON_STRONG, RISING, SECOND, STRONG
 from palaestra.schema import Leaderboard
 
 if TYPE_CHECKING:

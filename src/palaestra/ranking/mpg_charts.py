@@ -11,9 +11,9 @@ from math import ceil, floor, log, log10
 from typing import TYPE_CHECKING, Any
 
 from palaestra.errors import InputError
-from palaestra.ranking.drawing import NAME, altair, names_axis, styled
+from palaestra.pictures.drawing import NAME, altair, names_axis, styled
+from palaestra.pictures.palette import DIVERGING, FIRST, INK, ON_STRONG, SECOND, SHEET, SOFT, STRONG
 from palaestra.ranking.mpg import MpgBoard, MpgLine
-from palaestra.ranking.palette import DIVERGING, FIRST, INK, ON_STRONG, SECOND, SHEET, SOFT, STRONG
 
 if TYPE_CHECKING:
     from altair import TopLevelMixin

@@ -8,9 +8,9 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from palaestra.pictures.page import checked_path, picture, whole_page, write_page
 from palaestra.ranking.mpg import MpgBoard, MpgLine
 from palaestra.ranking.mpg_charts import beats_chart, tradeoff_chart
-from palaestra.ranking.page import checked_path, picture, whole_page, write_page
 
 
 def write_mpg_report(path: str | Path, board: MpgBoard, title: str) -> None:

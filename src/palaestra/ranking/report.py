@@ -14,9 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from palaestra.errors import InputError
+from palaestra.pictures.drawing import intervals, spelled
+from palaestra.pictures.page import checked_path, picture, scrolling, whole_page, write_page
 from palaestra.ranking import charts
-from palaestra.ranking.drawing import intervals, spelled
-from palaestra.ranking.page import checked_path, picture, scrolling, whole_page, write_page
 from palaestra.schema import FitReport, Leaderboard, ModelRating
 
 _SORTING = """<script>

@@ -6,6 +6,7 @@ The side of the preferred answer is looked up here, which is the only place wher
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import polars as pl
 import sqlalchemy as sa
@@ -109,3 +110,26 @@ def _not_a_ledger(error: DBAPIError, engine: sa.Engine) -> DatabaseError:
     return DatabaseError(
         f"cannot read votes from {engine.url}: {str(error.orig).strip()}; expected the database of a palaestra arena"
     )
+
+
+def asked_prompts(source: str) -> Iterator[tuple[str, list[str]]]:
+    """The user's turns of every battle that was begun, with the battle's id, oldest first; voted or not.
+
+    Raises:
+        DatabaseError: there is no such database, or it holds no ledger.
+    """
+    engine = database.open_engine(source)
+    asked = (
+        sa.select(turns.c.battle, turns.c.prompt)
+        .join(battles, battles.c.id == turns.c.battle)
+        .where(sa.not_(turns.c.replaced))
+        .order_by(battles.c.created, turns.c.battle, turns.c.position)
+    )
+    try:
+        with engine.connect() as connection:
+            for battle, rows in groupby(connection.execute(asked), key=lambda row: row.battle):
+                yield battle, [row.prompt for row in rows]
+    except DBAPIError as error:
+        raise _not_a_ledger(error, engine) from error
+    finally:
+        engine.dispose()

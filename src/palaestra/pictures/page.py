@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from palaestra.errors import InputError
-from palaestra.ranking.drawing import altair, inline_svg, titles, write_whole
-from palaestra.ranking.palette import DARK, FIRST, INK, LINE, MANY, SECOND, SHEET, SOFT, dark_rules
+from palaestra.pictures.drawing import altair, inline_svg, titles, write_whole
+from palaestra.pictures.palette import DARK, FIRST, INK, LINE, MANY, SECOND, SHEET, SOFT, dark_rules
 
 _STYLE = f"""
 :root {{ color-scheme: light dark; --sheet: {SHEET}; --ink: {INK}; --soft: {SOFT}; --line: {LINE};

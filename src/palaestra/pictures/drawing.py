@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from palaestra.errors import InputError, MissingPartError
-from palaestra.ranking.palette import INK, LINE, SOFT
+from palaestra.pictures.palette import INK, LINE, SOFT
 from palaestra.schema import Leaderboard, ModelRating
 
 _FONT = "Helvetica Neue, Arial, Liberation Sans, sans-serif"
