@@ -48,7 +48,7 @@ class Verdict(Record):
     label: Label | None = None
     """None where the text holds no verdict, or where none came."""
     preference: float | None = Field(default=None, ge=0.0, le=1.0)
-    """The chance that A is better: by the probabilities of the labels where the endpoint gives them, else by the label."""
+    """The chance that A is better: by the labels' probabilities where the endpoint gives them, else by the label."""
     text: str | None = None
     """What the judge wrote."""
     error: str | None = None
