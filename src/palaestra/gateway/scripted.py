@@ -95,7 +95,8 @@ async def stream(script: Script, messages: Sequence[Message], seed: int | None) 
         if script.behaviour == "fail" and count >= script.after:
             raise ModelError(ErrorRecord(kind="interrupted", detail=f"the script broke off after {script.after} words"))
         yield word
-        await asyncio.sleep(script.delay)
+        if script.delay:
+            await asyncio.sleep(script.delay)
 
 
 def count_words(text: str) -> int:
