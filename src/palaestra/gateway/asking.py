@@ -62,7 +62,6 @@ class Post:
         say: is told what somebody at the terminal should know.
 
     Raises:
-        MissingPartError: a key is not set.
         InputError: the book cannot be opened.
     """
 
@@ -73,7 +72,6 @@ class Post:
         settings: GatewaySettings | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        check_keys(specs)
         self.path, self.settings, self.tally = path, settings or GatewaySettings(), Tally()
         self.specs = {spec.name: spec for spec in specs}
         self.book = ReplyBook(path)
@@ -105,7 +103,7 @@ class Post:
             calls: for each model, pairs of anything and a call to that model. One round at a time.
 
         Raises:
-            MissingPartError: a local model is not installed.
+            MissingPartError: a key is not set, or a local model is not installed.
             PalaestraError: the courier died.
         """
         waiting = {name: iter(pairs) for name, pairs in calls.items()}
@@ -149,6 +147,7 @@ class Post:
                 await courier.stdin.drain()
 
     async def _sent_for(self) -> asyncio.subprocess.Process:
+        check_keys(list(self.specs.values()))
         with self.path.with_suffix(".log").open("ab") as log:
             self._courier = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "palaestra.gateway.courier", str(self.path),

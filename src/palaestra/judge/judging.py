@@ -78,28 +78,27 @@ class Panel:
                     for judge in judges:
                         yield Game(judge, number, model, None, 1)
 
-    async def hear(self, games: Iterable[Game], judges: Sequence[str], tick: Callable[[bool], None]) -> None:
+    async def hear(self, games: Iterable[Game], judges: Sequence[str], tick: Callable[[], None]) -> None:
         """Ask until every game has a verdict, or has been asked about often enough.
 
         Args:
             games: in any order; taken as places become free.
             judges: whoever occurs in them.
-            tick: called after each game that is settled, with whether it has a verdict.
+            tick: called after each game that is settled.
         """
         waiting: Iterable[Game] = games
         for attempt in range(1, self._how.attempts + 1):
             unread: list[Game] = []
             last = attempt == self._how.attempts
             async for game, reply in self._post.ask(self._open(waiting, judges, tick)):
-                readable = reply.error is None and read_reply(self._how, reply).readable
-                if readable or last or reply.error is not None:
-                    tick(readable)
+                if last or reply.error is not None or read_reply(self._how, reply).readable:
+                    tick()
                 else:
                     unread.append(game)
             waiting = unread
 
     def _open(
-        self, games: Iterable[Game], judges: Sequence[str], tick: Callable[[bool], None]
+        self, games: Iterable[Game], judges: Sequence[str], tick: Callable[[], None]
     ) -> dict[str, Iterator[tuple[Game, Call]]]:
         """The requests that are missing, by judge, made as they are taken."""
         if len(judges) == 1:
@@ -109,11 +108,11 @@ class Panel:
             own[game.judge].append(game)
         return {judge: self._missing(each, tick) for judge, each in own.items()}
 
-    def _missing(self, games: Iterable[Game], tick: Callable[[bool], None]) -> Iterator[tuple[Game, Call]]:
+    def _missing(self, games: Iterable[Game], tick: Callable[[], None]) -> Iterator[tuple[Game, Call]]:
         for game in games:
             seen = self.look(game)
             if seen.call is None:
-                tick(seen.read.readable)
+                tick()
             else:
                 yield game, seen.call
 
