@@ -1,11 +1,10 @@
 """Means, shares and functions of counts with intervals that let rows of one cluster depend on each other.
 
     mean       the linearised variance of a weighted mean, G / (G - 1) times the sum over clusters of the squared sum of
-               w (y - mean) / sum w                                               Liang and Zeger (1986)
+               w (y - mean) / sum w                                             Liang and Zeger (1986)
     share      Wilson's interval (1927) at the effective number of rows p (1 - p) / variance, at most the number that
-               there is; where all rows agree, the number of clusters             Korn and Graubard (1998); Franco et al.
-                                                                                  (2019)
-    function   leaves out one cluster at a time: (G - 1) / G times the sum of squared deviations   Quenouille; Tukey (1958)
+               there is; where all rows agree, the number of clusters           Korn and Graubard (1998)
+    function   leaves out one cluster at a time: (G - 1) / G times the sum of squared deviations   Tukey (1958)
 
 All use Student's quantile at G - 1 degrees of freedom, which few clusters need. One cluster gives a value and no
 interval. Not here: maximum likelihood (`covariance.py`), resampling (`bootstrap.py`).
@@ -95,9 +94,7 @@ def share(hit_B: NDArray[np.bool_], cluster_B: Integers, confidence: float) -> E
     return Estimate(p, max(centre - half, 0.0), min(centre + half, 1.0), plain.se, rows, clusters)
 
 
-def jackknife(
-    counts_GK: Floats, function: Callable[[Floats], Floats], rows: int, confidence: float
-) -> Estimate:
+def jackknife(counts_GK: Floats, function: Callable[[Floats], Floats], rows: int, confidence: float) -> Estimate:
     """A smooth function of sums over clusters.
 
     Args:
