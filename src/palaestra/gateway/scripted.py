@@ -7,6 +7,7 @@
     fail       breaks off after `after` words
     silent     never begins
     empty      ends without a word
+    judge      compares two answers, with faults of its own: `scripted_judge.py`, which has other parameters
 
 The same messages and seed bring the same answer. An answer never names the model.
 """
@@ -21,9 +22,10 @@ from dataclasses import dataclass, fields
 from urllib.parse import parse_qsl
 
 from palaestra.errors import InputError, ModelError
+from palaestra.gateway import scripted_judge
 from palaestra.schema import ErrorRecord, Message
 
-_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty")
+_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty", scripted_judge.NAME)
 _WORDS = "the of a wrestler ground sand oil coach turns holds lifts learns throws rests wins loses again".split()  # noqa: SIM905 - reads better
 _FIXED = """## A short lesson
 
@@ -56,6 +58,7 @@ class Script:
     delay: float = 0.0
     words: int = 40
     after: int = 5
+    judge: scripted_judge.JudgeScript | None = None
 
     @classmethod
     def parse(cls, text: str) -> Script:
@@ -67,7 +70,9 @@ class Script:
         behaviour, _, query = text.partition("?")
         if behaviour not in _BEHAVIOURS:
             raise InputError(f"found the script {behaviour!r}, expected one of {', '.join(_BEHAVIOURS)}")
-        kinds = {field.name: field.type for field in fields(cls)[1:]}
+        if behaviour == scripted_judge.NAME:
+            return cls(behaviour, judge=scripted_judge.JudgeScript.parse(query))
+        kinds = {field.name: field.type for field in fields(cls)[1:-1]}
         values: dict[str, float] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in kinds:
@@ -108,6 +113,9 @@ def _pieces(script: Script, messages: Sequence[Message], seed: int | None) -> li
     last = messages[-1].text
     if script.behaviour == "empty":
         return []
+    if script.judge is not None:
+        before = "\n".join(message.text for message in messages[:-1])
+        return re.findall(r"\S+\s*", scripted_judge.reply(script.judge, last, seed, before))
     if script.behaviour == "echo":
         return re.findall(r"\S+\s*", last)
     rng = random.Random(f"{seed} {last}")  # noqa: S311 - a script, not a secret
