@@ -71,7 +71,8 @@ class Script:
         if behaviour not in _BEHAVIOURS:
             raise InputError(f"found the script {behaviour!r}, expected one of {', '.join(_BEHAVIOURS)}")
         if behaviour == scripted_judge.NAME:
-            return cls(behaviour, judge=scripted_judge.JudgeScript.parse(query))
+            judge = scripted_judge.JudgeScript.parse(query)
+            return cls(behaviour, first=judge.first, judge=judge)
         kinds = {field.name: field.type for field in fields(cls)[1:-1]}
         values: dict[str, float] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
@@ -114,8 +115,9 @@ def _pieces(script: Script, messages: Sequence[Message], seed: int | None) -> li
     if script.behaviour == "empty":
         return []
     if script.judge is not None:
-        before = "\n".join(message.text for message in messages[:-1])
-        return re.findall(r"\S+\s*", scripted_judge.reply(script.judge, last, seed, before))
+        marked = [message.text for message in messages if scripted_judge.PROMPT_MARK in message.text] or [last]
+        before = "\n".join(message.text for message in messages if message.text != marked[-1])
+        return re.findall(r"\S+\s*", scripted_judge.reply(script.judge, marked[-1], seed, before))
     if script.behaviour == "echo":
         return re.findall(r"\S+\s*", last)
     rng = random.Random(f"{seed} {last}")  # noqa: S311 - a script, not a secret

@@ -1,8 +1,8 @@
 """A scripted judge with known faults: what an audit should find is what stands in its endpoint.
 
-    scripted:judge?position=0.5&length=1&markdown=0.3&self=1&signature=TEXT&sharp=4&noise=1&ties=0.4&strong=2&prose=0.1
+    scripted:judge?position=0.5&length=1&markdown=0.3&self=1&signature=TEXT&sharp=4&noise=1&ties=0.4&strong=2&prose=0.1&first=0.05
 
-It reads the last message between these marks, each once, in this order; other text around them is not looked at:
+It reads the last message that holds these marks, each once, in this order; other text around them is not looked at:
 
     <|User Prompt|> ...
     <|The Start of Assistant A's Answer|> ... <|The End of Assistant A's Answer|>
@@ -17,7 +17,7 @@ log odds that A is better are
 
 and P(A) : P(tie) : P(B) = e^(z / 2 noise) : ties : e^(-z / 2 noise) (Davidson, 1970). Without noise the sign decides,
 and |z| <= ties is a tie. A side that wins against |z| > strong gets two brackets. `prose` is the share of replies
-without a verdict. The same request (messages, seed, script) brings the same reply.
+without a verdict, `first` how many seconds each takes. The same request (messages, seed, script) brings the same reply.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MARKDOWN = (
     re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__"),
 )
 _LARGEST = 1e3
-_NEVER_NEGATIVE = ("sharp", "noise", "ties", "strong", "prose")
+_NEVER_NEGATIVE = ("sharp", "noise", "ties", "strong", "prose", "first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ class JudgeScript:
     ties: float = 0.0
     strong: float = 2.0
     prose: float = 0.0
+    first: float = 0.0
+    """Seconds that it takes."""
 
     @classmethod
     def parse(cls, query: str) -> JudgeScript:
@@ -87,9 +89,9 @@ def reply(script: JudgeScript, text: str, seed: int | None, before: str = "") ->
 
     Args:
         script: its faults.
-        text: the last message, with the two answers between their marks.
+        text: the last message with two answers between their marks.
         seed: of the request.
-        before: the messages before it, which only change the draw.
+        before: all other messages, which only change the draw.
     """
     answers = [_between(text, START_MARK.format(side), END_MARK.format(side)) for side in "AB"]
     if None in answers:

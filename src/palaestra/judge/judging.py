@@ -111,6 +111,7 @@ class Panel:
     def _missing(self, games: Iterable[Game], tick: Callable[[], None]) -> Iterator[tuple[Game, Call]]:
         for game in games:
             seen = self.look(game)
+            self._post.tally.known += seen.attempts
             if seen.call is None:
                 tick()
             else:

@@ -98,15 +98,18 @@ class RunFolder:
         with (self.path / METRICS_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"seconds": round(took, 3), **values}) + "\n")
 
-    def finish(
-        self, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]], card: str, state: str = "done"
-    ) -> None:
+    def finish(self, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]], card: str) -> None:
         """Write samples, card, and the run's record with what came out."""
         write_lines(self.path / SAMPLES_FILE, samples)
         write_text(self.path / CARD_FILE, card)
         self.card = self.card.model_copy(
-            update={"state": state, "finished": datetime.now(UTC), "metrics": dict(metrics)}
+            update={"state": "done", "finished": datetime.now(UTC), "metrics": dict(metrics)}
         )
+        self._write()
+
+    def end(self, state: Literal["failed", "interrupted"]) -> None:
+        """Note that the run ended before its time."""
+        self.card = self.card.model_copy(update={"state": state, "finished": datetime.now(UTC)})
         self._write()
 
     def _write(self) -> None:
@@ -182,7 +185,10 @@ def _same(path: Path, earlier: RunCard, card: RunCard) -> None:
     known = {file.path: file.sha256 for file in earlier.inputs}
     said += [f"{file.path} has changed" for file in card.inputs if known.get(file.path, file.sha256) != file.sha256]
     if said:
-        raise InputError(f"{path} holds another run: {'; '.join(said)}; take another folder, or give --overwrite")
+        raise InputError(
+            f"{path} holds another run: {'; '.join(said)}; take another folder, or give --overwrite, which keeps "
+            "what was paid for"
+        )
 
 
 def _versions() -> dict[str, str]:
