@@ -71,7 +71,7 @@ class VerdictBoard:
             if self.single:
                 line["score_strong_once"] = self.single[line["model"]]
             if self.moves:
-                line["moves_others"] = self.moves[line["model"]]
+                line["moves_others"] = self.moves.get(line["model"])
         verdicts = {"games": self.games, "unread": self.unread, "baseline": self.baseline, "strong": self.strong}
         return said | {"verdicts": verdicts}
 
@@ -192,7 +192,6 @@ def _moves(votes: pl.DataFrame, board: Board, config: FitConfig, baseline: str |
     whole, moves = scores_of(board, baseline), {}
     for name in whole:
         if name == baseline:
-            moves[name] = float("nan")
             continue
         rest = votes.filter((pl.col("model_a") != name) & (pl.col("model_b") != name))
         others = scores_of(fit(rest, config), baseline) if len(whole) > 2 else {}  # noqa: PLR2004 - else nobody is left
@@ -213,9 +212,10 @@ def _with_counts(votes: pl.DataFrame, counts: pl.DataFrame | None) -> pl.DataFra
         unknown = votes.filter(pl.col(next(iter(named.values()))).is_null())
         if not unknown.is_empty():
             first = unknown.row(0, named=True)
+            whose = first[f"model_{side}"]
             raise InputError(
-                f"{len(unknown)} games have an answer whose style is not known, the first by "
-                f"{first[f'model_{side}']} to question {first['question_id']}; give --answers with the answers that were judged"
+                f"{len(unknown)} games have an answer whose style is not known, the first by {whose} to question "
+                f"{first['question_id']}; give --answers with the answers that were judged"
             )
     return votes
 

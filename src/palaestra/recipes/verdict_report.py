@@ -75,11 +75,10 @@ def write_verdict_report(path: str | Path, found: VerdictBoard, title: str) -> N
             f"Strong verdicts count as {found.strong:g} votes each. Counted once, the score that changes most is that "
             f"of {most}: {found.single[most]:.1f} instead of {found.scores[most].score:.1f} ({-gap:+.1f})."
         )
-    moved = {name: far for name, far in found.moves.items() if far == far}  # noqa: PLR0124 - the baseline's is nan
-    if moved:
-        most = max(moved, key=lambda name: moved[name])
+    if found.moves:
+        most = max(found.moves, key=lambda name: found.moves[name])
         sentences.append(
-            f"Each model was left out once. No score of another moved by more than {moved[most]:.2f} points (when "
+            f"Each model was left out once. No score of another moved by more than {found.moves[most]:.2f} points (when "
             f"{most} was left out): so far, at most, does adding a model move the others."
         )
     parts = "".join(f"<p>{escape(said)}</p>" for said in sentences)
