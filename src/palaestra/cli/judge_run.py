@@ -16,6 +16,7 @@ from palaestra import console
 from palaestra.cli.flags import JsonTarget
 from palaestra.errors import InputError
 from palaestra.judge.config import RunConfig
+from palaestra.judge.schedule import ScheduleName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ def run(
     answers: Annotated[list[Path] | None, Many] = None,
     protocol: str = "pairwise",
     baseline: Annotated[list[str] | None, Many] = None,
-    schedule: str = "baseline",
+    schedule: ScheduleName = "baseline",
     budget: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     rounds: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 8,
     rubric: Path | None = None,
