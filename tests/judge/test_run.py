@@ -112,9 +112,9 @@ def test_the_active_schedule_keeps_its_budget_and_repeats_itself(here: Path) -> 
     assert judge(*plan) == 0
     assert judge(*plan, out="again") == 0
     frame = read_verdicts(here / "run")
-    assert frame.shape[0] == 30 * 2
-    met = frame.filter(pl.col("game") == 1).select("question_id", "model_a", "model_b")
-    assert met.is_unique().all()
+    assert frame.shape[0] == 30
+    met = {(row["question_id"], frozenset((row["model_a"], row["model_b"]))) for row in frame.iter_rows(named=True)}
+    assert len(met) == 30, "no pair meets twice on a question"
     assert files(here / "run") == files(here / "again")
     assert judge(*plan[:-4], "--budget", "2", out="small") == 2
     assert judge(*plan[:-4], "--budget", "61", out="big") == 2

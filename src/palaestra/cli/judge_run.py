@@ -19,9 +19,7 @@ from palaestra.judge.config import RunConfig
 from palaestra.judge.schedule import ScheduleName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import polars as pl
+    from collections.abc import Sequence
 
     from palaestra.judge.plan import Plan
     from palaestra.judge.writing import Outcome
@@ -96,6 +94,7 @@ def run(
     from palaestra.gateway import GatewaySettings, load_models
     from palaestra.judge.plan import plan_run
     from palaestra.judge.run import run_judges
+    from palaestra.recipes.verdict_board import pairs_that_say_most
 
     config = RunConfig.model_validate(
         {
@@ -113,7 +112,7 @@ def run(
     settings = GatewaySettings(concurrency=concurrency, first_token_s=answer_seconds, total_s=answer_seconds)
     with _Bars() as bars:
         try:
-            outcome = asyncio.run(run_judges(plan, folder, settings, bars, _pair_rule))
+            outcome = asyncio.run(run_judges(plan, folder, settings, bars, pairs_that_say_most))
         except BaseException as error:
             folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
@@ -182,18 +181,6 @@ class _Bars:
     def say(self, text: str) -> None:
         """Something that somebody at the terminal should know."""
         console.note(text)
-
-
-def _pair_rule(votes: pl.DataFrame, models: Sequence[str]) -> Mapping[tuple[str, str], float]:
-    """The pairs whose next verdicts take most off the uncertainty of all differences (`rank next`)."""
-    from itertools import combinations
-
-    from palaestra import ranking
-
-    board = ranking.fit(votes, cluster="question_id")
-    plan = ranking.plan_for_board(board, list(models), top=len(models))
-    place = {name: number for number, name in enumerate(plan.names)}
-    return {(a, b): float(plan.probability_MM[place[a], place[b]]) for a, b in combinations(models, 2)}
 
 
 def _metrics(outcome: Outcome) -> dict[str, float]:
