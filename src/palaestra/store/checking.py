@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import VoteFileError
@@ -176,6 +177,8 @@ def _is_blank(name: str) -> bool:
 
 def _in_codes(names: list[str], codes: dict[str, Codes]) -> list[Complaint]:
     first_B, second_B = codes["model_a"], codes["model_b"]
+    if _whole(first_B, second_B, codes["winner"], first_B.dtype.type(len(names)), np.uint8(len(OUTCOMES))):
+        return []
     nameless = "found no name, expected the name of a model"
     outcomes = f"found {{!r}}, expected {', '.join(OUTCOMES)} (or {', '.join(map(repr, _SPELLINGS))})"
     return [
@@ -184,6 +187,16 @@ def _in_codes(names: list[str], codes: dict[str, Codes]) -> list[Complaint]:
         Complaint("winner", outcomes, codes["winner"] == len(OUTCOMES)),
         Complaint("model_b", "found {!r} on both sides, expected two models", first_B == second_B),
     ]
+
+
+@njit(cache=True, nogil=True)
+def _whole(first_B: Any, second_B: Any, outcome_B: Any, nobody: Any, nothing: Any) -> bool:  # noqa: ANN401 - compiled
+    """Whether each row has two models and an outcome."""
+    wrong = False
+    for r in range(len(outcome_B)):
+        wrong |= (first_B[r] == nobody) | (second_B[r] == nobody) | (first_B[r] == second_B[r])
+        wrong |= outcome_B[r] == nothing
+    return not wrong
 
 
 _VALUE_RULES: list[tuple[str, str, Callable[[pl.Series], pl.Series], bool]] = [
