@@ -209,7 +209,9 @@ def _summed(
     for one in done[1:]:
         score_Q += one[0]
         lower_QQ += one[1]
-    return score_Q, lower_QQ + np.tril(lower_QQ, -1).T
+    whole_QQ = lower_QQ + lower_QQ.T
+    np.fill_diagonal(whole_QQ, np.diag(lower_QQ))
+    return score_Q, whole_QQ
 
 
 def _size(rows: Rows, model: VoteModel) -> int:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from palaestra.errors import VoteFileError
 from palaestra.schema import Winner
-from palaestra.store.coding import Codes, Mask, encode, enum, in_use, numbered
+from palaestra.store.coding import Codes, Mask, encode, enums, in_use, numbered
 from palaestra.store.columns import REQUIRED, TEXT, Columns, Wanted, columns_of
 from palaestra.store.times import in_utc
 
@@ -90,7 +90,7 @@ def check_votes(
         typed = {name: column.filter(pl.Series(kept_B)) for name, column in typed.items()}
     if kept_B is not None or not tight:
         names, (codes["model_a"], codes["model_b"]) = in_use(names, codes["model_a"], codes["model_b"])
-    coded = {name: enum(name, codes[name], OUTCOMES if name == "winner" else names) for name in REQUIRED}
+    coded = enums({name: (codes[name], OUTCOMES if name == "winner" else names) for name in REQUIRED})
     return VoteFile(pl.DataFrame([(typed | coded)[name] for name in columns]), skipped)
 
 

@@ -10,7 +10,7 @@ Not here: what a value may be (`checking.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -30,7 +30,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _SLICE = 1 << 19
-_TASKS_OF_ONE_SLICE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def encode(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Text]:
         name: [column.slice(start, _SLICE) for start in range(0, len(column), _SLICE)]
         for name, column in columns.items()
     }
-    parts = iter(_each(_encoded, [part for parts in slices.values() for part in parts]))
+    parts = iter(_each(_encoded, [part for parts in slices.values() for part in parts], _many(columns.values())))
     return {
         name: Text(
             tuple(chain.from_iterable(next(parts) for _ in slices[name])),
@@ -87,13 +86,19 @@ def numbered(columns: Mapping[str, tuple[Text, Callable[[str], int], int]]) -> d
             start, end = end, end + len(part.place_B)
             numbers = [missing if value is None else number(value) for value in part.values]
             tasks.append((part.place_B, np.array(numbers, dtype=code_B.dtype), code_B[start:end]))
-    _each(lambda task: _renumber(*task), tasks)
+    _each(lambda task: _renumber(*task), tasks, _many(found.values()))
     return found
 
 
-def enum(name: str, code_B: Codes, categories: list[str]) -> pl.Series:
-    """Codes as an Enum; each must be the place of a category."""
-    return pl.Series(name, code_B.astype(least(len(categories)), copy=False)).cat.to(pl.Enum(categories))
+def enums(columns: Mapping[str, tuple[Codes, list[str]]]) -> dict[str, pl.Series]:
+    """Codes as Enums; each code must be the place of a category."""
+
+    def made(name: str) -> pl.Series:
+        code_B, categories = columns[name]
+        return pl.Series(name, code_B.astype(least(len(categories)), copy=False)).cat.to(pl.Enum(categories))
+
+    made_of_all = _each(made, list(columns), _many(codes for codes, _ in columns.values()))
+    return dict(zip(columns, made_of_all, strict=True))
 
 
 def in_use(categories: list[str], *columns: Codes) -> tuple[list[str], list[Codes]]:
@@ -116,9 +121,14 @@ def least(categories: int) -> type[np.unsignedinteger]:
     return np.uint8 if categories < 2**8 else np.uint16 if categories < 2**16 else np.uint32
 
 
-def _each(work: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
-    """The work on each of the tasks, on all cores if there are many rows: those of at most one slice a column."""
-    if len(tasks) <= _TASKS_OF_ONE_SLICE:
+def _many(columns: Iterable[Sized]) -> bool:
+    """Whether there are more rows than threads are worth the while for."""
+    return any(len(column) > _SLICE for column in columns)
+
+
+def _each(work: Callable[[T], R], tasks: Sequence[T], many: bool) -> list[R]:  # noqa: FBT001
+    """The work on each of the tasks, on all cores if there are many rows."""
+    if not many:
         return list(map(work, tasks))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         return list(threads.map(work, tasks))
