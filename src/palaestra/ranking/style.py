@@ -48,7 +48,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_ROWS_IN_CACHE = 1 << 14
+_ROWS_AT_ONCE = 1 << 17
 FEATURES = ("length", "header", "list", "bold")
 _GROUPS = {"all": FEATURES, "markdown": FEATURES[1:]}
 _COUNTS = {
@@ -104,8 +104,8 @@ def style_features(
     count = {column.name: column.to_numpy() for column in counted}
     x_FB = np.empty((frame.height, len(style))).T if out is None else out
 
-    def fill(low: int) -> None:  # all features of some votes, while these are in the cache
-        rows = slice(low, low + _ROWS_IN_CACHE)
+    def fill(low: int) -> None:
+        rows = slice(low, low + _ROWS_AT_ONCE)
         part_FB = np.empty_like(x_FB[:, rows], order="C")
         for feature, x_B in zip(style, part_FB, strict=True):
             a, b = (count[f"{feature}_{side}"][rows] for side in "ab")
@@ -115,7 +115,7 @@ def style_features(
                 ratio(a, b, 0.0 if dense or definition == StyleDefinition.BLOG else 1.0, x_B)
         x_FB[:, rows] = part_FB
 
-    on_threads(fill, range(0, frame.height, _ROWS_IN_CACHE))
+    on_threads(fill, range(0, frame.height, _ROWS_AT_ONCE))
     return x_FB
 
 
