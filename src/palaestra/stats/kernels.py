@@ -337,7 +337,8 @@ def table_pass(
         sum_O[:] = 0.0
         for r in range(start_P[pair], start_P[pair + 1]):
             sum_O[outcome_B[r]] += _weight(weight_B, r)
-        summed_OMM[:, first_P[pair], second_P[pair]] = sum_O
+        for o in range(len(sum_O)):
+            summed_OMM[o, first_P[pair], second_P[pair]] = sum_O[o]
 
 
 @njit(cache=True, nogil=True)

@@ -99,7 +99,7 @@ def sorted_rows(
 
 def compact(values_B: Floats) -> Floats:
     """One value alone where the array repeats it without holding it again; compiled loops read that as all of them."""
-    return values_B[:1] if len(values_B) and values_B.strides[0] == 0 else values_B
+    return values_B[:1].copy() if len(values_B) and values_B.strides[0] == 0 else values_B
 
 
 def _picked(values_B: Floats, source_B: Integers) -> Floats:
