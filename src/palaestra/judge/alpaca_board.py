@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from palaestra.errors import InputError
 from palaestra.judge.alpaca import Annotation, annotation_frame, read_annotations
@@ -23,6 +23,7 @@ from palaestra.judge.length_controlled import (
     bootstrap_length_controlled,
     difficulty_given_weights,
     fit_length_controlled,
+    interval_of_rounds,
     tanh_of_lengths,
 )
 from palaestra.schema.record import Record, Struct
@@ -37,6 +38,8 @@ _WEIGHTS = {
 }
 """Our columns of a file of weights, and the published ones, of which that of length has the other sign."""
 
+_FEWEST_ROUNDS = 20
+
 
 class AlpacaConfig(BaseModel):
     """How annotations become win rates."""
@@ -47,12 +50,19 @@ class AlpacaConfig(BaseModel):
     """A file of weights fitted by somebody else: model, strength, length, difficulty, or the published columns."""
     pull: float = Field(default=0.2, ge=0)
     """How strongly the weights of length and difficulty are drawn to their means over the models."""
-    rounds: int = Field(default=200, ge=0)
-    """Of the bootstrap over instructions; 0 for no intervals."""
+    rounds: int = Field(default=200, ge=0, le=100_000)
+    """Of the bootstrap over instructions, from which the interval's width is; 0 for no intervals."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Of the intervals."""
     seed: int = Field(default=0, ge=0)
     """Seed of the bootstrap."""
+
+    @field_validator("rounds")
+    @classmethod
+    def _enough(cls, rounds: int) -> int:
+        if 0 < rounds < _FEWEST_ROUNDS:
+            raise ValueError(f"expected 0, for no intervals, or at least {_FEWEST_ROUNDS}: fewer tell no width")
+        return rounds
 
 
 class AlpacaLine(Struct):
@@ -229,13 +239,10 @@ def _controlled(
     ]
     if not ends or not config.rounds:
         return rates
-    drawn_RM = 100 * bootstrap_length_controlled(
-        given, fitted, pull=config.pull, rounds=config.rounds, seed=config.seed
-    )
-    tails = ((1 - config.confidence) / 2, (1 + config.confidence) / 2)
-    for rate, drawn_R in zip(rates, drawn_RM.T, strict=True):
-        lower, upper = np.quantile(drawn_R, tails)
-        rate |= {"lc_lower": float(lower), "lc_upper": float(upper), "lc_se": float(drawn_R.std())}
+    drawn_RM = bootstrap_length_controlled(given, fitted, pull=config.pull, rounds=config.rounds, seed=config.seed)
+    ends_M2 = 100 * interval_of_rounds(fitted.win_rate_M, drawn_RM, config.confidence)
+    for rate, (lower, upper), se in zip(rates, ends_M2.tolist(), (100 * drawn_RM.std(axis=0)).tolist(), strict=True):
+        rate |= {"lc_lower": lower, "lc_upper": upper, "lc_se": se}
     return rates
 
 
