@@ -93,7 +93,7 @@ class AlpacaLine(Struct):
 
 
 class AlpacaBoard(Record):
-    """Models against one baseline by one annotator, best first."""
+    """Models against one baseline by one annotator, best first: by the length-controlled win rate, where there is one."""
 
     record_name = "alpaca"
 
@@ -191,7 +191,7 @@ def _board(frame: pl.DataFrame, weights: dict[str, Floats] | None, config: Alpac
         annotator=frame["annotator"][0],
         baseline=baseline,
         instructions=frame["instruction_id"].n_unique(),
-        models=tuple(sorted(lines, key=lambda line: (-line.win_rate, line.model))),
+        models=tuple(sorted(lines, key=_place)),
         difficulty_sd=sd,
         settings=config,
         warnings=tuple(warnings),
@@ -270,6 +270,10 @@ def _line(name: str, part: pl.DataFrame, controlled: dict[str, float | None]) ->
         baseline_mean_length=_mean(part["len_1"]),
         **(given | controlled),
     )
+
+
+def _place(line: AlpacaLine) -> tuple[float, str]:
+    return -(line.win_rate if line.lc_win_rate is None else line.lc_win_rate), line.model
 
 
 def _mean(lengths: pl.Series) -> float | None:
