@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
@@ -15,10 +16,11 @@ from polars.testing import assert_frame_equal
 from scipy.stats import t as student
 
 from palaestra.errors import InputError
-from palaestra.judge.grades import GradeBoard, grade_boards
-from palaestra.judge.mt_bench import Grade, read_grades, read_pairs, write_grades, write_pairs
+from palaestra.judge.grade_board import GradeBoard, grade_boards
+from palaestra.judge.grades import Grade
+from palaestra.judge.mt_bench import read_grades, read_pairs, turn_of, write_grades, write_pairs
 from palaestra.judge.verdict import Verdict, verdict_frame
-from palaestra.schema import Prompt
+from palaestra.schema import Prompt, to_table
 from palaestra.store.prompts import read_prompts
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "routing" / "routellm"
@@ -29,17 +31,19 @@ grades = st.builds(
     question_id=names | st.sampled_from(["81", "007"]),
     model=names,
     judge=names,
-    prompt=st.none() | names,
-    turn=st.integers(1, 3),
-    score=st.none() | st.floats(1, 10),
+    protocol=st.builds("mt-bench/{}/{}".format, names, st.integers(1, 3)),
+    rating=st.none() | st.floats(1, 10),
     text=st.none() | st.text(max_size=9),
-    tstamp=st.none() | st.floats(0, 2e9),
     category=st.none() | names,
 )
 
 
 def place(one: Grade) -> tuple[object, ...]:
-    return (one.question_id, one.model, one.judge, one.turn)
+    return (one.question_id, one.model, one.judge, turn_of(one.protocol))
+
+
+def grade(question: str, model: str = "m", judge: str = "j", turn: int = 1, rating: float | None = None) -> Grade:
+    return Grade(question_id=question, model=model, judge=judge, protocol=f"mt-bench/single-v1/{turn}", rating=rating)
 
 
 @given(st.lists(grades, min_size=1, max_size=5, unique_by=place))
@@ -127,7 +131,7 @@ def test_what_is_no_grade_is_counted_and_never_averaged_in(tmp_path: Path) -> No
     assert line.overall is not None
     assert (line.overall.score, line.overall.grades, line.unparsed) == (9.0, 2, 4)
     assert "4 grades have no score from 1 to 10: counted, not averaged" in board.warnings
-    (none,) = grade_boards([Grade(question_id="1", model="m", judge="j")])
+    (none,) = grade_boards([grade("1")])
     assert (none.models[0].overall, none.models[0].turns, none.models[0].unparsed) == (None, {}, 1)
 
 
@@ -149,7 +153,7 @@ def test_categories_come_from_the_questions_and_an_unknown_question_is_refused(t
 @settings(deadline=None)
 def test_intervals_are_those_of_a_regression_on_nothing_clustered_by_question(scores: list[list[float]]) -> None:
     rows = [
-        Grade(question_id=str(number), model="m", judge="j", turn=turn, score=score)
+        grade(str(number), turn=turn, rating=score)
         for number, turns in enumerate(scores)
         for turn, score in enumerate(turns, start=1)
     ]
@@ -168,11 +172,26 @@ def test_intervals_are_those_of_a_regression_on_nothing_clustered_by_question(sc
     assert mean.upper == pytest.approx(min(10, y.mean() + reach), abs=1e-6)
 
 
+def test_a_run_that_graded_has_a_board_without_turns(tmp_path: Path) -> None:
+    common = {"judge": "j", "protocol": "grade", "category": "math"}
+    rows = [Grade(question_id=str(q), model="m", rating=r, **common) for q, r in enumerate((4.0, 8.0, None))]
+    path = tmp_path / "grades.parquet"
+    pq.write_table(to_table(Grade, rows), path)
+    for source in (tmp_path, path):
+        (board,) = grade_boards(source)
+        (line,) = board.models
+        assert (board.turns, board.categories, line.unparsed) == ((), ("math",), 1)
+        assert line.overall is not None
+        assert line.overall.score == 6.0
+    path.write_bytes(b"none")
+    with pytest.raises(InputError, match="expected the grades of a run"):
+        grade_boards(tmp_path)
+
+
 def test_models_with_other_questions_and_several_judges_are_told_apart() -> None:
-    rows = [
-        Grade(question_id=q, model=m, judge="j", score=s) for q, m, s in (("1", "a", 5), ("1", "b", 6), ("2", "b", 7))
-    ]
-    board, other = grade_boards([*rows, Grade(question_id="1", model="a", judge="k", score=1)])
+    given = (("1", "a", 5), ("1", "b", 6), ("2", "b", 7))
+    rows = [grade(question, model, rating=score) for question, model, score in given]
+    board, other = grade_boards([*rows, grade("1", "a", "k", rating=1)])
     assert (board.judge, other.judge) == ("j", "k")
     assert [line.model for line in board.models] == ["b", "a"]
     assert board.warnings == ("models were graded on different questions: their means do not compare",)
@@ -183,9 +202,9 @@ def test_models_with_other_questions_and_several_judges_are_told_apart() -> None
 BAD = {
     "a word": (GRADE | {"turn": 2, "score": "good"}, "row 2: column score: found 'good', expected a number, or -1"),
     "no id": (GRADE | {"question_id": ""}, "row 2: found no question_id"),
-    "no model": (GRADE | {"model": None}, "row 2, model: "),
-    "no judge": (GRADE | {"judge": []}, "row 2, judge: "),
-    "turn zero": (GRADE | {"turn": 0}, "row 2, turn: "),
+    "no model": (GRADE | {"model": None}, "row 2: found the model None and the judge 'gpt-4', expected their names"),
+    "no judge": (GRADE | {"judge": []}, "row 2: found the model 'm' and the judge None"),
+    "turn zero": (GRADE | {"turn": 0}, "row 2: column turn: found 0, expected 1, 2"),
     "twice": (GRADE, r"row 2: found a second grade by gpt-4 of m, question '81', turn 1; the first is .*row 1"),
 }
 

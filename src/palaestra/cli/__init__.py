@@ -50,6 +50,8 @@ rank.command("palaestra.cli.rank:person")
 rank.command("palaestra.cli.rank:elo")
 
 judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")
+judge.command("palaestra.cli.judge_run:run")
+judge.command("palaestra.cli.judge_board:board")
 judge.command("palaestra.cli.judge_formats:alpaca")
 judge.command("palaestra.cli.judge_formats:grades")
 

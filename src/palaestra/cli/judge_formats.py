@@ -11,7 +11,7 @@ from rich.table import Table
 from palaestra import console
 from palaestra.cli.flags import HtmlTarget, JsonTarget
 from palaestra.judge.alpaca_board import AlpacaBoard, AlpacaConfig
-from palaestra.judge.grades import GradeBoard, GradesConfig, MeanScore
+from palaestra.judge.grade_board import GradeBoard, GradesConfig, MeanScore
 
 Alpaca = Annotated[AlpacaConfig, Parameter(name="*")]
 Grades = Annotated[GradesConfig, Parameter(name="*")]
@@ -43,19 +43,17 @@ def alpaca(annotations: str, *, config: Alpaca | None = None, json: JsonTarget =
             console.warn(f"{board.annotator} against {board.baseline}: {warning}")
 
 
-def grades(
-    file: str, *, questions: Path | None = None, config: Grades | None = None, json: JsonTarget = None
-) -> None:
-    """MT-Bench grades of single answers into mean scores, by turn and category.
+def grades(file: str, *, questions: Path | None = None, config: Grades | None = None, json: JsonTarget = None) -> None:
+    """Grades of single answers into mean scores, by turn and category.
 
     Parameters
     ----------
     file
-        A file or a folder of files: question_id, model, judge, turn, score from 1 to 10.
+        A run that graded, or a file or a folder of files of MT-Bench: question_id, model, judge, turn, score 1 to 10.
     questions
         The questions that were graded, for their categories: question.jsonl.
     """
-    from palaestra.judge.grades import grade_boards
+    from palaestra.judge.grade_board import grade_boards
     from palaestra.store.prompts import read_prompts
 
     asked = read_prompts(questions, identified=True) if questions is not None else ()

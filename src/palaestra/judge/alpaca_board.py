@@ -93,7 +93,7 @@ class AlpacaLine(Struct):
 
 
 class AlpacaBoard(Record):
-    """Models against one baseline by one annotator, best first: by the length-controlled win rate, where there is one."""
+    """Models against one baseline by one annotator, best first by the length-controlled win rate where there is one."""
 
     record_name = "alpaca"
 
@@ -184,7 +184,7 @@ def _board(frame: pl.DataFrame, weights: dict[str, Floats] | None, config: Alpac
         controlled |= dict(zip(usable, _controlled(given, fitted, config, ends=weights is None), strict=True))
         if weights is None and len(usable) < FEWEST:
             warnings.append(
-                f"difficulty of instructions is left out: {len(usable)} models, at least {FEWEST} tell it from luck"
+                f"difficulty is left out: at least {FEWEST} models tell it from luck, there are {len(usable)}"
             )
     lines = [_line(name, part, controlled.get(name, {})) for name, part in rows.items()]
     return AlpacaBoard(

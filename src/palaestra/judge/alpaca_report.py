@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 _WIDTH, _STEP = 520, 20
 _AS_IS, _EQUAL = "win rate", "length-controlled"
 _KINDS = {_AS_IS: SECOND, _EQUAL: FIRST}
-_HEADINGS = ("model", "win rate", "se", "length-controlled", "interval", "n", "unread", "mean length", "length's weight")
+_HEADINGS = (
+    "model",
+    "win rate",
+    "se",
+    "length-controlled",
+    "interval",
+    "n",
+    "unread",
+    "mean length",
+    "length's weight",
+)
 
 
 def win_rates_chart(board: AlpacaBoard, top: int = 60) -> TopLevelMixin:

@@ -7,7 +7,7 @@ A score outside 1 to 10 (the authors write -1 where they found none) is no score
 second game of a pair the answers are swapped; a judge that then contradicts itself has given two different labels, and
 both are kept. `error`, the authors' mark of a verdict that could not be read, is no label.
 
-Not here: questions (`store/prompts.py`), answers (`answers.py`), the board of the grades (`grades.py`).
+Not here: questions (`store/prompts.py`), answers (`answers.py`), the board of the grades (`grade_board.py`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from palaestra.errors import InputError
+from palaestra.judge.grades import Grade
 from palaestra.judge.verdict import OPPOSITE, POINTS, Label, Verdict, verdict_frame
-from palaestra.schema.record import Record
 from palaestra.store.records import read_rows, write_lines
 
 LEAST, MOST = 1.0, 10.0
@@ -32,29 +32,10 @@ _WINNERS = {1.0: "model_1", 0.0: "model_2", 0.5: "tie"}
 """By what model 1 scores."""
 
 
-class Grade(Record):
-    """One judge's grade of one turn of one answer."""
-
-    record_name = "grade"
-
-    question_id: str = Field(min_length=1)
-    model: str = Field(min_length=1)
-    judge: str = Field(min_length=1)
-    prompt: str | None = None
-    """The judge's prompt, by name: `single-v1`, `single-math-v1-multi-turn`."""
-    turn: int = Field(default=1, ge=1)
-    score: float | None = Field(default=None, ge=LEAST, le=MOST)
-    """None where the judge gave none from 1 to 10."""
-    text: str | None = None
-    """What the judge wrote."""
-    tstamp: float | None = Field(default=None, allow_inf_nan=False)
-    """Seconds since 1970."""
-    category: str | None = None
-    """The question's, where the file says so."""
-
-
 def read_grades(path: str | Path) -> list[Grade]:
-    """Read grades, in the order of the file; of a folder, file by file in the order of their names.
+    """Read grades of MT-Bench, in the order of the file; of a folder, file by file in the order of their names.
+
+    The protocol is `mt-bench/PROMPT/TURN`.
 
     Raises:
         InputError: unreadable, a row without an id, a model or a judge, a score that is no number, or two grades by one
@@ -64,18 +45,23 @@ def read_grades(path: str | Path) -> list[Grade]:
     first: dict[tuple[object, ...], str] = {}
     for where, row in _rows(path, "grades"):
         grade = _checked(where, Grade, _grade, row)
-        key = (grade.judge, grade.model, grade.question_id, grade.turn)
+        key = (grade.judge, grade.model, grade.question_id, turn_of(grade.protocol))
         if (before := first.setdefault(key, where)) != where:
             raise InputError(
                 f"{where}: found a second grade by {grade.judge} of {grade.model}, question {grade.question_id!r}, "
-                f"turn {grade.turn}; the first is {before}; expected one: remove one of them"
+                f"turn {key[-1]}; the first is {before}; expected one: remove one of them"
             )
         found.append(grade)
     return found
 
 
+def turn_of(protocol: str) -> int | None:
+    """The turn in a protocol of MT-Bench; None for any other, which grades an answer as a whole."""
+    return _parts(protocol)[1]
+
+
 def write_grades(path: str | Path, grades: Sequence[Grade]) -> None:
-    """Write grades as FastChat does, JSON lines; without a score -1.
+    """Write grades as FastChat does, JSON lines; without a score -1. What they cost is lost.
 
     Raises:
         InputError: there are none, or the path cannot be written.
@@ -168,30 +154,49 @@ def _grade(row: Mapping[str, Any]) -> dict[str, Any]:
         score = float(-1 if given is None else given)
     except (TypeError, ValueError) as error:
         raise InputError(f"column score: found {given!r}, expected a number, or -1 for none") from error
-    known = {name: row[name] for name in ("tstamp", "category") if row.get(name) is not None}
-    return known | {
+    if not row.get("model") or not judge:
+        raise InputError(f"found the model {row.get('model')!r} and the judge {judge!r}, expected their names")
+    return {
         "question_id": _id(row),
-        "model": row.get("model") or "",
-        "judge": judge or "",
-        "prompt": prompt,
-        "turn": row.get("turn", 1),
-        "score": score if LEAST <= score <= MOST else None,
+        "model": row["model"],
+        "judge": judge,
+        "protocol": _protocol(prompt or "single", row.get("turn", 1)),
+        "rating": score if LEAST <= score <= MOST else None,
         "text": row.get("judgment"),
+        "category": row.get("category"),
     }
 
 
 def _grade_row(grade: Grade) -> dict[str, Any]:
+    prompt, turn = _parts(grade.protocol)
     row = {
         "question_id": _number(grade.question_id),
         "model": grade.model,
-        "judge": [grade.judge, grade.prompt] if grade.prompt is not None else grade.judge,
+        "judge": [grade.judge, prompt],
         "judgment": grade.text,
-        "score": -1 if grade.score is None else grade.score,
-        "turn": grade.turn,
-        "tstamp": grade.tstamp,
+        "score": -1 if grade.rating is None else grade.rating,
+        "turn": turn or 1,
         "category": grade.category,
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _protocol(prompt: str, turn: Any) -> str:  # noqa: ANN401 - as the file has it
+    try:
+        number = int(turn)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"column turn: found {turn!r}, expected 1, 2, ...") from error
+    if number < 1:
+        raise InputError(f"column turn: found {turn!r}, expected 1, 2, ...")
+    return f"{_PROTOCOL}/{prompt}/{number}"
+
+
+def _parts(protocol: str) -> tuple[str, int | None]:
+    """Prompt and turn of a protocol as it is made here; any other is a prompt as a whole."""
+    parts = protocol.split("/")
+    if parts[0] != _PROTOCOL or len(parts) < len(("mt-bench", "prompt", "turn")) or not parts[-1].isdecimal():
+        return protocol, None
+    return "/".join(parts[1:-1]), int(parts[-1])
 
 
 def _verdict(row: Mapping[str, Any], game: int) -> dict[str, Any]:
@@ -207,7 +212,7 @@ def _verdict(row: Mapping[str, Any], game: int) -> dict[str, Any]:
     return {
         "question_id": _id(row),
         "judge": judge,
-        "protocol": f"{_PROTOCOL}/{prompt or 'pair'}/{row.get('turn', 1)}",
+        "protocol": _protocol(prompt or "pair", row.get("turn", 1)),
         "model_a": one if game == 1 else two,
         "model_b": two if game == 1 else one,
         "game": game,
@@ -222,15 +227,13 @@ def _pair_row(key: tuple[str, ...], games: Mapping[int, Mapping[str, Any]]) -> d
     question, one, two, judge, protocol = key
     if len(games) != len((one, two)):
         raise InputError(f"found only game {min(games)} of {one} against {two} on {question!r}, expected both")
-    parts = protocol.split("/")
-    known = parts[0] == _PROTOCOL and len(parts) > 2 and parts[-1].isdecimal()  # noqa: PLR2004 - as read_pairs writes it
-    prompt, turn = ("/".join(parts[1:-1]), int(parts[-1])) if known else (protocol, 1)
+    prompt, turn = _parts(protocol)
     row: dict[str, Any] = {"question_id": _number(question), "model_1": one, "model_2": two}
     for game, verdict in sorted(games.items()):
         points = None if verdict["label"] is None else POINTS[verdict["label"]]
         row[f"g{game}_winner"] = "error" if points is None else _WINNERS[points if game == 1 else 1 - points]
         row[f"g{game}_judgment"] = verdict["text"]
-    return row | {"judge": [judge, prompt], "turn": turn, "category": games[1]["category"]}
+    return row | {"judge": [judge, prompt], "turn": turn or 1, "category": games[1]["category"]}
 
 
 def _number(name: str) -> str | int:

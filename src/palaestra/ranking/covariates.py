@@ -28,8 +28,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.ranking.messages import WITHOUT_CODE, messages_of
+from palaestra.ranking.messages import messages_of
 from palaestra.ranking.style import StyleDefinition, named_features, ratio, style_features, summed, unpacked
+from palaestra.store.markdown import WITHOUT_CODE
 
 Floats = NDArray[np.float64]
 

@@ -31,7 +31,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.ranking.messages import TOKEN, WITHOUT_CODE, Messages, count_in_messages, from_json, messages_of
+from palaestra.ranking.messages import Messages, count_in_messages, from_json, messages_of
+from palaestra.store.markdown import MARKDOWN, TOKEN, WITHOUT_CODE
 
 __all__ = [
     "FEATURES",
@@ -56,11 +57,6 @@ _COUNTS = {
     "header": "header_count_{}",
     "list": "list_count_{}",
     "bold": "bold_count_{}",
-}
-_MARKDOWN = {
-    "header": (r"(?m)^#{1,6}\s",),
-    "list": (r"(?m)^\s*(?:\d+\.|[-*+])\s",),
-    "bold": (r"\*\*[^*\n]+\*\*", r"__[^_\n]+__"),
 }
 
 
@@ -241,11 +237,11 @@ def _counts_in_answers(frame: pl.DataFrame, wanted: Sequence[str]) -> dict[str, 
     answers = {side: messages_of(frame[f"conversation_{side}"], "assistant") for side in "ab"}
     own = all(found.said["tokens"].null_count() == 0 for found in answers.values())
     asked = {"length": pl.col("tokens") if own else pl.col("text").str.count_matches(TOKEN)}
-    for name, patterns in _MARKDOWN.items():
+    for name, patterns in MARKDOWN.items():
         asked[name] = sum((pl.col("bare").str.count_matches(pattern) for pattern in patterns), start=pl.lit(0))
     counts: dict[str, pl.Series] = {}
     for side, found in answers.items():
-        bare = found.said.with_columns(bare=WITHOUT_CODE) if {*wanted} & {*_MARKDOWN} else found.said
+        bare = found.said.with_columns(bare=WITHOUT_CODE) if {*wanted} & {*MARKDOWN} else found.said
         counted = Messages(found.talk, bare).per_vote(**{name: asked[name] for name in wanted})
         counts |= {f"{column.name}_{side}": column for column in counted}
     return counts

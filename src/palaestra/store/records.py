@@ -79,6 +79,15 @@ def write_list(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     _write(Path(path), (f"[\n{lines}\n]\n",))
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text, likewise.
+
+    Raises:
+        InputError: the path cannot be written.
+    """
+    _write(Path(path), (text,))
+
+
 def _write(path: Path, parts: Iterable[str]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
