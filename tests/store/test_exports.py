@@ -50,7 +50,7 @@ def test_turns_references_and_system_prompts_go_where_there_is_a_field(tmp_path:
     assert export_prompts([two], "inspect", tmp_path / "inspect").lost == ()
     for kind in ("lm-eval", "arena-hard", "alpaca-eval"):
         with pytest.raises(InputError, match=rf"1 of 1 prompts have several turns \(81\), and {kind} asks one"):
-            export_prompts([two], kind, tmp_path / kind)  # ty: ignore[invalid-argument-type]
+            export_prompts([two], kind, tmp_path / kind)
         assert not (tmp_path / kind).exists()
 
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         export_prompts(one, "helm", tmp_path / "out")  # ty: ignore[invalid-argument-type]
     for kind, name in (("lm-eval", "2nd"), ("lm-eval", "a b"), ("inspect", "class-1"), ("inspect", "é")):
         with pytest.raises(InputError, match="found the name"):
-            export_prompts(one, kind, tmp_path / "out", name=name)  # ty: ignore[invalid-argument-type]
+            export_prompts(one, kind, tmp_path / "out", name=name)
     assert not (tmp_path / "out").exists()
 
 
