@@ -23,7 +23,7 @@ from palaestra.judge.inspect_task import arena_hard  # noqa: E402 - likewise
 @pytest.fixture
 def bench(tmp_path: Path) -> dict[str, str]:
     """Three questions, the last of two turns, and the baseline's answers."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"question_id": "q1", "turns": ["one?"], "category": "math"},
         {"question_id": "q2", "turns": ["two?"]},
         {"question_id": "q3", "turns": ["three?", "sure?"]},
