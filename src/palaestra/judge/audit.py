@@ -85,7 +85,7 @@ def audit(
     if not whole:
         raise InputError("found only verdicts on a model and itself, expected pairs of models")
     counted = None if answers is None else counted_answers(answers)
-    natural = [Seen(one.judge, rest, one.unread) for one in whole if (rest := without_planted(one.frame)).height]
+    natural = [rest for one in whole if (rest := without_planted(one)) is not None]
     found: list[Finding] = []
     notes: list[str] = []
     for seen in natural:
@@ -93,6 +93,8 @@ def audit(
         notes += _notes(seen, counted, found)
     found += [one for seen in whole for one in audit_planted(seen, config.confidence)]
     found += audit_agreement(natural, people, config.confidence)
+    order = {name: place for place, name in enumerate([*(seen.judge for seen in whole), "people", "all raters"])}
+    found.sort(key=lambda one: order[one.judge])
     read = sum(one.frame.height for one in whole)
     unread = sum(one.unread for one in whole)
     return JudgeAudit(

@@ -43,6 +43,7 @@ _WORDS = {
     "bold": ("markdown bias", "bold text favoured", "bold text disfavoured"),
 }
 _NONE = {"header": "no effect of headers found", "list": "no effect of lists found", "bold": "no effect of bold found"}
+_FIGURE = {PLACE: "A rather than B", "header": "headers", "list": "lists", "bold": "bold text"}
 _DETERMINED = 1e-8
 
 
@@ -73,7 +74,7 @@ def audit_bias(seen: Seen, answers: pl.DataFrame | None, confidence: float, *, p
     found = fit_effects(frame, (*features, PLACE), confidence).coefficients
     return [
         finding(
-            seen.judge, _WORDS[name][0], f"log odds of a unit of {name}, models held equal", estimate, "log odds",
+            seen.judge, _WORDS[name][0], _FIGURE.get(name, name), estimate, "log odds",
             null=0.0, above=_WORDS[name][1], below=_WORDS[name][2], within=_NONE.get(name, "none found"), plain=name,
         )
         for name, estimate in found.items()
@@ -94,7 +95,7 @@ def verbosity(seen: Seen, people: pl.DataFrame, answers: pl.DataFrame, confidenc
     longer_B = ((frame["length"] > 0) == (frame["points"] == 1)).to_numpy()
     return [
         finding(
-            seen.judge, "verbosity at equal quality", "share of the longer answer where people call it even",
+            seen.judge, "verbosity at equal quality", "longer answer taken",
             share(longer_B, clusters(frame), confidence), "share", null=0.5, above="the longer answer favoured",
             below="the shorter answer favoured", within="none found", plain="share of the longer answer",
         )

@@ -10,7 +10,7 @@ from typing import Literal
 from palaestra.schema.record import Struct
 from palaestra.stats.clustered import Estimate
 
-Unit = Literal["share", "log odds", "points", "kappa", "alpha"]
+Unit = Literal["share", "percentage points", "log odds", "points", "kappa", "alpha"]
 Holds = Literal["above", "below", "within", "unknown"]
 
 SIGNED = ("log odds", "points")
@@ -100,6 +100,9 @@ def place(estimate: Estimate, null: float | None) -> Holds:
 
 def written(value: float, lower: float | None, upper: float | None, unit: Unit) -> str:
     """A figure with its interval."""
+    if unit == "percentage points":
+        bounds = "" if lower is None or upper is None else f" [{100 * lower:+.1f}, {100 * upper:+.1f}]"
+        return f"{100 * value:+.1f} {unit}{bounds}"
     if unit == "share":
         return f"{value:.1%}" + ("" if lower is None or upper is None else f" [{lower:.1%}, {upper:.1%}]")
     sign = "+" if unit in SIGNED else ""

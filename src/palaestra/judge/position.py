@@ -50,7 +50,7 @@ def audit_position(seen: Seen, confidence: float) -> list[Finding]:
     return [
         *found,
         finding(
-            seen.judge, AUDIT, "log odds of A by its place", estimate, "log odds", null=0.0,
+            seen.judge, AUDIT, "A rather than B", estimate, "log odds", null=0.0,
             above="A favoured", below="B favoured", within="none found", plain="log odds of A",
         ),
     ]  # fmt: skip
@@ -103,7 +103,7 @@ def _beyond_chance(judge: str, pairs: pl.DataFrame, confidence: float) -> Findin
     """The first model's points in one order against those in the other."""
     counts_GK = table_by_question(pairs["one"].to_numpy(), 1 - pairs["two"].to_numpy(), clusters(pairs))
     return finding(
-        judge, "self-agreement", "kappa between the two orders", kappa(counts_GK, pairs.height, confidence), "kappa",
+        judge, "self-agreement", "of the two orders", kappa(counts_GK, pairs.height, confidence), "kappa",
         null=0.0, above="beyond chance", within="no better than a coin: what it says in one order does not follow "
         "from the other", below="it contradicts itself more than a coin would", plain="kappa between the two orders",
     )  # fmt: skip

@@ -64,7 +64,7 @@ def _agreement(name: str, other: str, one: pl.DataFrame, two: pl.DataFrame, conf
     found = []
     if decided_B.any():
         estimate = share((a_B > 0.5)[decided_B] == (b_B > 0.5)[decided_B], cluster_B[decided_B], confidence)  # noqa: PLR2004 - a tie
-        found.append(_accuracy(name, audit, "accuracy where both decide", estimate))
+        found.append(_accuracy(name, audit, "accuracy", estimate))
     whole_GK = table_by_question(a_B, b_B, cluster_B)
     counts = {"with ties": (whole_GK, len(a_B))}
     if decided_B.any() and not decided_B.all():
@@ -97,8 +97,8 @@ def _accuracy(name: str, audit: str, figure: str, estimate: Estimate) -> Finding
     near = estimate.upper is not None and estimate.upper < _NEAR_CHANCE
     within = "no better than chance" if near else "cannot be told from chance"
     return finding(
-        name, audit, figure, estimate, "share", null=0.5, above=f"better than chance, {figure}",
-        below=f"worse than chance, {figure}", within=f"{within}, {figure}", plain=figure,
+        name, audit, figure, estimate, "share", null=0.5, above="better than chance",
+        below="worse than chance", within=within, plain=figure,
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def _voters(people: pl.DataFrame, confidence: float) -> list[Finding]:
     sums_GK = _summed(np.stack([won_B * (won_B - 1) + lost_B * (lost_B - 1), pairs_B], axis=1), clusters(counted))
     estimate = jackknife(sums_GK, lambda sums_NK: sums_NK[:, 0] / sums_NK[:, 1], len(won_B), confidence)
     said = "two votes on one pair agree where both decide"
-    return [finding(PEOPLE, "agreement with people", said, estimate, "share", plain=said)]
+    return [finding(PEOPLE, "agreement with people", "two voters", estimate, "share", plain=said)]
 
 
 def _alpha_of_all(raters: Mapping[str, pl.DataFrame], confidence: float) -> list[Finding]:
@@ -149,7 +149,7 @@ def _alpha_of_all(raters: Mapping[str, pl.DataFrame], confidence: float) -> list
     said = f"{len(raters)} raters, with ties"
     return [
         finding(
-            "all raters", "agreement of all", f"alpha {said}", estimate, "alpha", null=0.0,
+            "all raters", "agreement of all", "alpha with ties", estimate, "alpha", null=0.0,
             above=f"{said}, beyond chance", within=f"{said}, not beyond chance", below=f"{said}, worse than chance",
         )
     ]  # fmt: skip

@@ -77,7 +77,7 @@ def _points(judge: str, both: pl.DataFrame, own: list[str], confidence: float) -
     gain_B = (rows["sign"] * (rows["score"] - rows["score_others"])).to_numpy()
     return [
         finding(
-            judge, AUDIT, "points for its own models beyond what others give them",
+            judge, AUDIT, "points",
             mean(gain_B, clusters(rows), confidence), "points", null=0.0,
             above="more points for its own models than others give them",
             below="fewer points for its own models than others give them", within="as many points as others give",
@@ -113,7 +113,7 @@ def _log_odds(
     estimate = Estimate(value, value - half, value + half, float(se), rows, questions)
     return [
         finding(
-            seen.judge, AUDIT, "log odds of its own models beyond the line through the others", estimate, "log odds",
+            seen.judge, AUDIT, "strength", estimate, "log odds",
             null=0.0, above="its own models favoured", below="its own models disfavoured", within="none found",
         )
     ]  # fmt: skip

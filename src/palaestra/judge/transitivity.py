@@ -12,6 +12,8 @@ is an order each time, has fewer circles than foretold, never more. Not here: gr
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ def audit_transitivity(seen: Seen, confidence: float, *, simulations: int, seed:
     drawn_R = [] if effects.maximum is None else _drawn(frame, effects, simulations, seed)
     found: list[Finding] = []
     if (total := int(triples_GK[:, 1].sum())) > 0:
-        estimate = jackknife(triples_GK, _share, total, confidence)
+        estimate = _at_least_zero(jackknife(triples_GK, _share, total, confidence))
         said = "of three models on one question go in a circle (coin flips: 25%)"
         found.append(finding(seen.judge, AUDIT, "circles within questions", estimate, "share", plain=said))
         null_R = np.array([_share(layout.circles(points_R).sum(axis=0)[None])[0] for points_R in drawn_R])
@@ -118,11 +120,15 @@ def _beyond(judge: str, where: str, estimate: Estimate, null_R: Floats, confiden
     )
     return [
         finding(
-            judge, AUDIT, f"circles {where} beyond noise", beyond, "points", null=0.0,
+            judge, AUDIT, f"circles {where} beyond noise", beyond, "percentage points", null=0.0,
             above=f"more circles {where} than noise explains", within=f"no more circles {where} than noise explains",
             below=f"fewer circles {where} than noise alone would bring",
         )
     ]  # fmt: skip
+
+
+def _at_least_zero(estimate: Estimate) -> Estimate:
+    return estimate if estimate.lower is None else replace(estimate, lower=max(estimate.lower, 0.0))
 
 
 def _share(sums_NK: Floats) -> Floats:
