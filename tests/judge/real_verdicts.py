@@ -1,11 +1,11 @@
 """Real verdicts and votes beside this checkout, as frames for the audits; and, run as a program, the table of docs/audits.md.
 
-    python tests/judge/real_verdicts.py [--rounds 400]
+python tests/judge/real_verdicts.py [--rounds 400]
 
-    llmfao         59 models, 13 prompts, 2,139 pairs: votes of a crowd, GPT-3.5 and GPT-4 once each, order drawn
-    ko-arena-hard  76 models against one baseline on 500 prompts, both orders, an ensemble of judges; style counts
-    rakuda         9 models, 40 questions, GPT-4, some pairs in both orders; lengths
-    alpaca-eval    5 annotators, models against one baseline, orders not kept; lengths
+llmfao         59 models, 13 prompts, 2,139 pairs: votes of a crowd, GPT-3.5 and GPT-4 once each, order drawn
+ko-arena-hard  76 models against one baseline on 500 prompts, both orders, an ensemble of judges; style counts
+rakuda         9 models, 40 questions, GPT-4, some pairs in both orders; lengths
+alpaca-eval    5 annotators, models against one baseline, orders not kept; lengths
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ def resampled(judge: str, *, labelled: int, others: int, rounds: int, seed: int)
                 figures[f"width_{name}"] = float(strengths.half_M.mean())
                 figures[f"weight_{name}"] = strengths.weight
         kept.append(figures)
-    return {name: float(np.nanmean([one.get(name, np.nan) for one in kept])) for name in sorted({*sum(map(list, kept), [])})}
+    return {
+        name: float(np.nanmean([one.get(name, np.nan) for one in kept])) for name in sorted({*sum(map(list, kept), [])})
+    }
 
 
 def main() -> None:
@@ -162,8 +164,19 @@ def main() -> None:
     _print("alpaca-eval", audit(whole, lengths, config=config).findings)
     for judge in ("gpt-3.5", "gpt-4"):
         for labelled in (200, 500, 1000):
-            print(judge, labelled, {k: round(v, 3) for k, v in resampled(judge, labelled=labelled, others=2139, rounds=rounds, seed=1).items()})
-    for one in calibrate(verdicts, votes.join(_some(votes), on=["question_id", "model_a", "model_b"], how="semi"), config=CalibrateConfig(cluster="none")):
+            print(
+                judge,
+                labelled,
+                {
+                    k: round(v, 3)
+                    for k, v in resampled(judge, labelled=labelled, others=2139, rounds=rounds, seed=1).items()
+                },
+            )
+    for one in calibrate(
+        verdicts,
+        votes.join(_some(votes), on=["question_id", "model_a", "model_b"], how="semi"),
+        config=CalibrateConfig(cluster="none"),
+    ):
         print(one.judge, one.labelled, one.others, one.weight, one.width_ratio, one.votes_worth, one.warnings)
 
 

@@ -56,11 +56,8 @@ def _of_judge(judge: str, changed: pl.DataFrame, noisy: pl.DataFrame | None, con
     if noisy is None or noisy.is_empty():
         return found
     said = "verdicts that change when asked again"
-    found.append(
-        finding(
-            judge, AUDIT, "changed when asked again", share(noisy["changed"].to_numpy(), clusters(noisy), confidence), "share", plain=said
-        )
-    )
+    again = share(noisy["changed"].to_numpy(), clusters(noisy), confidence)
+    found.append(finding(judge, AUDIT, "changed when asked again", again, "share", plain=said))
     both = changed.join(noisy, on=_SAME, suffix="_again", maintain_order="left")
     if both.is_empty():
         return found

@@ -100,8 +100,9 @@ def position_log_odds(one_B: Floats, two_B: Floats, cluster_B: Integers, confide
 
 
 def _beyond_chance(judge: str, pairs: pl.DataFrame, confidence: float) -> Finding:
-    """The first model's points in one order against those in the other."""
-    counts_GK = table_by_question(pairs["one"].to_numpy(), 1 - pairs["two"].to_numpy(), clusters(pairs))
+    """A model's points as A against those as B, once from the side of either model."""
+    one_B, two_B, cluster_B = pairs["one"].to_numpy(), pairs["two"].to_numpy(), clusters(pairs)
+    counts_GK = table_by_question(one_B, 1 - two_B, cluster_B) + table_by_question(two_B, 1 - one_B, cluster_B)
     return finding(
         judge, "self-agreement", "of the two orders", kappa(counts_GK, pairs.height, confidence), "kappa",
         null=0.0, above="beyond chance", within="no better than a coin: what it says in one order does not follow "

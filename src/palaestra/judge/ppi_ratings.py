@@ -31,6 +31,7 @@ _FARTHEST = 25.0
 """Strengths beyond this have no finite maximum behind them: odds of 1e10."""
 _TUNING_ROUNDS = 2
 _SINGULAR = 1e-10
+_MOST_PULL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +185,17 @@ class _Samples:
         judge_GM = self._summed(self._others, self._place_o, at) - self._summed(self._judged, self._place_n, at)
         return people_GM, judge_GM
 
+    @staticmethod
+    def _pull(sample: Comparisons, p_B: Floats, at: _Minimum) -> Floats:
+        """How much each comparison pulls its own fit towards itself (leverage), at most a half."""
+        first_B, second_B, inverse_MM = sample.first_B, sample.second_B, at.inverse_MM
+        spread_B = inverse_MM[first_B, first_B] + inverse_MM[second_B, second_B] - 2 * inverse_MM[first_B, second_B]
+        return np.minimum(p_B * (1 - p_B) * spread_B / len(sample), _MOST_PULL)
+
     def _summed(self, sample: Comparisons, place_B: Integers, at: _Minimum) -> Floats:
         """Slopes about their mean, summed by cluster."""
-        miss_B = (expit(at.theta_M[sample.first_B] - at.theta_M[sample.second_B]) - sample.points_B) / len(sample)
+        p_B = expit(at.theta_M[sample.first_B] - at.theta_M[sample.second_B])
+        miss_B = (p_B - sample.points_B) / len(sample) / (1 - self._pull(sample, p_B, at))
         sums_GM = np.zeros((self._number, self._models))
         np.add.at(sums_GM, (place_B, sample.first_B), miss_B)
         np.add.at(sums_GM, (place_B, sample.second_B), -miss_B)

@@ -8,9 +8,9 @@
                scatter of the other models around it holds both what the judge sees differently and chance
 
 The second is a difference in differences and also takes off that one rater is more decisive than another: the slope of
-the line. It needs four models that are not the judge's, and then leads; the first does not know a decisive judge from a
-selfish one. Which models are a judge's own: those of its family, by a table, else the model of its name. Not here:
-whether the judge can recognise its own text.
+the line. It needs four models that are not the judge's. The first does not know a decisive judge from a selfish one,
+and is a finding only where the second is missing. A judge's own models are those of its family, by a table, else the
+model of its name. Not here: whether the judge can recognise its own text.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def audit_self_preference(
         return []
     mine, theirs = opinions(seen.frame), _mean_opinion(others)
     both = mine.join(theirs, on=PAIR, suffix="_others", maintain_order="left")
-    return _points(seen.judge, both, own, confidence) + _log_odds(seen, others, both, own, confidence)
+    line = _log_odds(seen, others, both, own, confidence)
+    return _points(seen.judge, both, own, confidence, leads=not line) + line
 
 
 def _mean_opinion(others: list[pl.DataFrame]) -> pl.DataFrame:
@@ -69,7 +70,7 @@ def _mean_opinion(others: list[pl.DataFrame]) -> pl.DataFrame:
     return each.group_by(*PAIR, maintain_order=True).agg(pl.col("score").mean())
 
 
-def _points(judge: str, both: pl.DataFrame, own: list[str], confidence: float) -> list[Finding]:
+def _points(judge: str, both: pl.DataFrame, own: list[str], confidence: float, *, leads: bool) -> list[Finding]:
     first, second = pl.col("first").is_in(own), pl.col("second").is_in(own)
     rows = both.filter(first != second).with_columns(sign=pl.when(first).then(1.0).otherwise(-1.0))
     if rows.is_empty():
@@ -78,10 +79,10 @@ def _points(judge: str, both: pl.DataFrame, own: list[str], confidence: float) -
     return [
         finding(
             judge, AUDIT, "points",
-            mean(gain_B, clusters(rows), confidence), "points", null=0.0,
+            mean(gain_B, clusters(rows), confidence), "points", null=0.0 if leads else None,
             above="more points for its own models than others give them",
             below="fewer points for its own models than others give them", within="as many points as others give",
-            plain="points for its own models",
+            plain="points for its own models beyond what others give",
         )
     ]  # fmt: skip
 
