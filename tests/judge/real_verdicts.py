@@ -1,4 +1,4 @@
-"""Real verdicts and votes beside this checkout, as frames for the audits; and, run as a program, the table of docs/audits.md.
+"""Real verdicts and votes beside this checkout, as frames; run as a program, the figures of docs/audits.md.
 
 python tests/judge/real_verdicts.py [--rounds 400]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from palaestra.judge.audit import AuditConfig, audit
+from palaestra.judge.audit import audit
 from palaestra.judge.calibrate import CalibrateConfig, calibrate
 from palaestra.judge.findings import Finding
 from palaestra.judge.ppi import judge_mean, people_mean, ppi_mean
@@ -111,72 +111,62 @@ def people_of_llmfao() -> pl.DataFrame:
 def resampled(judge: str, *, labelled: int, others: int, rounds: int, seed: int) -> dict[str, float]:
     """Coverage and widths on llmfao: the 2,139 comparisons are the world, each round draws from it with replacement.
 
-    The figures are of all models' ratings (strengths) and of the mean points of the left side (`mean_`).
+    `coverage_` and `width_` (half, in log odds) are of the ratings of all models in rounds in which people's votes
+    bound them, `mean_coverage_` and `mean_width_` of the mean points of the left side.
     """
     rows = people_of_llmfao()
     first_B, second_B = rows["model_a"].to_numpy(), rows["model_b"].to_numpy()
     people_B, judge_B = rows["people"].to_numpy(), rows[judge].to_numpy()
     models = int(max(first_B.max(), second_B.max())) + 1
-    whole = people_strengths(models, Comparisons(first_B, second_B, people_B), 0.95)
-    assert whole is not None
+    truth = people_strengths(models, Comparisons(first_B, second_B, people_B), 0.95)
+    assert truth is not None
     rng, kept = np.random.default_rng(seed), []
     for _ in range(rounds):
         own, more = rng.integers(len(rows), size=labelled), rng.integers(len(rows), size=others)
         votes = Comparisons(first_B[own], second_B[own], people_B[own])
         verdicts = Comparisons(first_B[more], second_B[more], judge_B[more])
-        alone, both = (
-            people_strengths(models, votes, 0.95),
-            ppi_strengths(models, votes, judge_B[own], verdicts, 0.95),
-        )
-        judged = people_strengths(models, votes.said(judge_B[own]).and_(verdicts), 0.95)
-        means = (
-            people_mean(people_B[own], 0.95),
-            judge_mean(judge_B[more], 0.95),
-            ppi_mean(people_B[own], judge_B[own], judge_B[more], 0.95),
-        )
-        figures = {"lost": float(alone is None or both is None or judged is None), "mean_weight": means[2].weight}
-        for name, found in zip(("people", "judge", "both"), means, strict=True):
-            figures[f"mean_{name}"] = float(found.lower <= people_B.mean() <= found.upper)
+        strengths = {
+            "people": people_strengths(models, votes, 0.95),
+            "judge": people_strengths(models, votes.said(judge_B[own]).and_(verdicts), 0.95),
+            "both": ppi_strengths(models, votes, judge_B[own], verdicts, 0.95),
+        }
+        means = {
+            "people": people_mean(people_B[own], 0.95),
+            "judge": judge_mean(judge_B[more], 0.95),
+            "both": ppi_mean(people_B[own], judge_B[own], judge_B[more], 0.95),
+        }
+        figures = {f"unbounded_{name}": float(found is None) for name, found in strengths.items()}
+        for name, found in means.items():
+            figures[f"mean_coverage_{name}"] = float(found.lower <= people_B.mean() <= found.upper)
             figures[f"mean_width_{name}"] = found.upper - found.lower
-        for name, strengths in (("people", alone), ("judge", judged), ("both", both)):
-            if strengths is not None:
-                missed_M = np.abs(strengths.theta_M - whole.theta_M)
-                figures[name] = float((missed_M <= strengths.half_M).mean())
-                figures[f"width_{name}"] = float(strengths.half_M.mean())
-                figures[f"weight_{name}"] = strengths.weight
+        figures["mean_weight"] = means["both"].weight
+        if strengths["people"] is not None and strengths["both"] is not None:
+            figures["weight"] = strengths["both"].weight
+            for name, found in strengths.items():
+                if found is not None:
+                    figures[f"coverage_{name}"] = float((np.abs(found.theta_M - truth.theta_M) <= found.half_M).mean())
+                    figures[f"width_{name}"] = float(found.half_M.mean())
         kept.append(figures)
-    return {
-        name: float(np.nanmean([one.get(name, np.nan) for one in kept])) for name in sorted({*sum(map(list, kept), [])})
-    }
+    frame = pl.from_dicts(kept, infer_schema_length=None)
+    return {name: float(value) for name, value in frame.mean().row(0, named=True).items() if value is not None}
 
 
 def main() -> None:
-    """Print what the audits find."""
+    """Print what the audits find, and what calibration is worth."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=400)
     rounds = parser.parse_args().rounds
-    config = AuditConfig()
     verdicts, votes, answers = llmfao()
-    _print("llmfao", audit(verdicts, answers, votes, families=FAMILIES, config=config).findings)
-    _print("ko-arena-hard", audit(*korean(), config=config).findings)
-    _print("rakuda", audit(*rakuda(), config=config).findings)
-    whole, lengths = alpaca()
-    _print("alpaca-eval", audit(whole, lengths, config=config).findings)
+    _print("llmfao", audit(verdicts, answers, votes, families=FAMILIES).findings)
+    _print("ko-arena-hard", audit(*korean()).findings)
+    _print("rakuda", audit(*rakuda()).findings)
+    _print("alpaca-eval", audit(*alpaca()).findings)
     for judge in ("gpt-3.5", "gpt-4"):
         for labelled in (200, 500, 1000):
-            print(
-                judge,
-                labelled,
-                {
-                    k: round(v, 3)
-                    for k, v in resampled(judge, labelled=labelled, others=2139, rounds=rounds, seed=1).items()
-                },
-            )
-    for one in calibrate(
-        verdicts,
-        votes.join(_some(votes), on=["question_id", "model_a", "model_b"], how="semi"),
-        config=CalibrateConfig(cluster="none"),
-    ):
+            found = resampled(judge, labelled=labelled, others=2139, rounds=rounds, seed=1)
+            print(judge, labelled, {name: round(value, 3) for name, value in found.items()})
+    some = votes.join(_some(votes), on=["question_id", "model_a", "model_b"], how="semi")
+    for one in calibrate(verdicts, some, config=CalibrateConfig(cluster="none")):
         print(one.judge, one.labelled, one.others, one.weight, one.width_ratio, one.votes_worth, one.warnings)
 
 
@@ -187,7 +177,7 @@ def _some(votes: pl.DataFrame) -> pl.DataFrame:
 
 def _print(data: str, findings: tuple[Finding, ...]) -> None:
     for one in findings:
-        print(f"{data} | {one.judge} | {one.words} | {one.rows} | {one.questions}")
+        print(f"{data} | {one.judge} | {one.figure} | {one.words} | {one.rows} | {one.questions}")
 
 
 if __name__ == "__main__":

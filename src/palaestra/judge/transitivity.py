@@ -42,7 +42,7 @@ def audit_transitivity(seen: Seen, confidence: float, *, simulations: int, seed:
     if triples_GK[:, 1].sum() == 0 and whole_1K[:, 1].sum() == 0:
         return []
     effects = fit_effects(frame, (PLACE,), confidence)
-    drawn_R = [] if effects.maximum is None else _drawn(frame, effects, simulations, seed)
+    drawn_R = _drawn(frame, effects, simulations, seed)
     found: list[Finding] = []
     if (total := int(triples_GK[:, 1].sum())) > 0:
         estimate = _at_least_zero(jackknife(triples_GK, _share, total, confidence))
@@ -86,8 +86,8 @@ class _Layout:
 def _drawn(frame: pl.DataFrame, effects: Effects, simulations: int, seed: int) -> list[Floats]:
     """A's points in draws from the fitted model; comparisons that it does not hold keep what was said."""
     maximum = effects.maximum
-    if maximum is None:
-        return []
+    if maximum is None:  # an order in which nothing ever goes the other way foretells all that was said
+        return [frame["points"].to_numpy()] if effects.rows == 0 else []
     known = frame["model_a"].is_in(effects.names) & frame["model_b"].is_in(effects.names)
     place = {name: number for number, name in enumerate(effects.names)}
     strength_B = [
