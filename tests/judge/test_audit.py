@@ -17,7 +17,7 @@ from palaestra.judge.planted import plant_faults
 from palaestra.judge.verdict import Verdict, verdict_frame
 
 OWN = "m5"
-QUICK = AuditConfig(simulations=40)
+QUICK = AuditConfig(simulations=20)
 BIASES = {
     "position bias": "A rather than B",
     "length bias": "length",
@@ -26,20 +26,10 @@ BIASES = {
 
 
 def world(script: JudgeScript, seed: int, *, questions: int = 30, orders: int = 2, pairs: float = 0.7) -> JudgeAudit:
-    """The judge `m5` with its faults, and two judges and a crowd without."""
+    """The judge `m5` with its faults, and a judge and a crowd without."""
     answers = answers_of(6, questions, seed, signed=OWN)
-    verdicts = [judged(answers, script, judge=OWN, seed=seed, orders=orders, pairs=pairs)]
-    verdicts += [
-        judged(
-            answers,
-            JudgeScript(sharp=4.0 + number / 100),
-            judge=f"other{number}",
-            seed=seed,
-            orders=orders,
-            pairs=pairs,
-        )
-        for number in (1, 2)
-    ]
+    both = ((script, OWN), (JudgeScript(sharp=4.01), "other"))
+    verdicts = [judged(answers, one, judge=name, seed=seed, orders=orders, pairs=pairs) for one, name in both]
     people = votes_of(judged(answers, JudgeScript(sharp=3.0, ties=0.5), seed=seed, orders=1, pairs=pairs))
     return audit(pl.concat(verdicts), answers, people, config=QUICK)
 
@@ -61,16 +51,16 @@ def of(found: JudgeAudit, name: str, figure: str) -> Finding:
     ],
 )
 def test_what_was_planted_is_found(script: JudgeScript, name: str, figure: str, holds: str) -> None:
-    """In at least four of five worlds of sixty questions."""
-    found = [of(world(script, seed, questions=60), name, figure) for seed in range(5)]
-    assert sum(one.holds == holds for one in found) >= 4
+    """In at least three of four worlds of sixty questions."""
+    found = [of(world(script, seed, questions=60), name, figure) for seed in range(4)]
+    assert sum(one.holds == holds for one in found) >= 3
 
 
 def test_nothing_is_found_where_nothing_was_planted() -> None:
-    """False alarms in 60 worlds, of five figures each, at a level of 5%; and the place with one order as well."""
+    """False alarms in 40 worlds, of five figures each, at a level of 5%; and the place with one order as well."""
     names = (*BIASES.items(), ("markdown bias", "lists"), ("markdown bias", "headers"))
     alarms: dict[str, int] = {}
-    worlds = 60
+    worlds = 40
     for seed in range(worlds):
         found = world(JudgeScript(ties=0.2 * (seed % 2)), seed, orders=1 + seed % 2)
         for name, figure in names:
@@ -78,7 +68,7 @@ def test_nothing_is_found_where_nothing_was_planted() -> None:
         beyond = of(found, "transitivity", "circles within questions beyond noise")
         alarms["circles"] = alarms.get("circles", 0) + (beyond.holds == "above")
     print(f"\nfalse alarms in {worlds} worlds: {alarms}")
-    assert max(alarms.values()) <= 9  # 3 expected, 9 has a chance of 0.2%
+    assert max(alarms.values()) <= 7  # 2 expected; 8 or more have a chance of 0.1%
     assert sum(alarms.values()) <= 0.09 * worlds * len(alarms)
 
 

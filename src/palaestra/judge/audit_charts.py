@@ -12,13 +12,14 @@ from palaestra.errors import InputError
 from palaestra.judge.calibrate import Calibration, Interval
 from palaestra.judge.findings import Finding
 from palaestra.pictures.drawing import NAME, altair, styled
-from palaestra.pictures.palette import FIRST, INK, MANY, SECOND, SOFT
+from palaestra.pictures.palette import FIRST, INK, MANY, SECOND, SHEET, SOFT
 
 if TYPE_CHECKING:
     from altair import TopLevelMixin
 
 _WIDTH, _LABEL = 420, 300
-_STEP = 13
+_STEP, _SINGLE_STEP = 11, 18
+"""Pixels for each interval: where a row has several, and where it has one."""
 _PANELS = (
     (("log odds",), "log odds", 0.0, 1),
     (("share", "percentage points", "points"), "share, or difference of shares or points, in per cent", 0.0, 100),
@@ -90,11 +91,10 @@ def calibration_chart(found: Calibration, top: int = 30) -> TopLevelMixin:
     dots = base.mark_point(filled=True, size=32, opacity=1).encode(
         x=alt.X("value:Q", scale=scale), tooltip=["model:N", "by:N", alt.Tooltip("value:Q", format=".0f")]
     )
-    size = _STEP * len(kinds)
     said = [f"{found.labelled} comparisons with votes, {found.others} with the judge alone"]
     if found.votes_worth is not None:
         said.append(f"weight of the judge {found.weight:.2f}; worth {found.votes_worth:.0f} comparisons with votes")
-    chart = alt.layer(whiskers, dots).properties(width=_WIDTH, height=alt.Step(size))
+    chart = alt.layer(whiskers, dots).properties(width=_WIDTH, height=alt.Step(_STEP))
     return styled(chart, f"Ratings with {found.judge}", *said)
 
 
@@ -134,16 +134,18 @@ def _panel(  # noqa: PLR0917 - drawn
         yOffset=alt.YOffset("judge:N", scale=alt.Scale(domain=judges)),
     )  # fmt: skip
     zero = alt.Chart(alt.Data(values=[{"at": line}])).mark_rule(color=INK, strokeWidth=1).encode(x="at:Q")
-    whiskers = base.mark_rule(strokeWidth=1.6).encode(x=alt.X("lower:Q", title=title), x2="upper:Q", color=color)
+    whiskers = base.mark_rule(strokeWidth=1.6).encode(
+        x=alt.X("lower:Q", title=title, axis=alt.Axis(tickCount=7)), x2="upper:Q", color=color
+    )
     dots = base.mark_point(size=42, strokeWidth=1.8, opacity=1).encode(
         x="value:Q",
         stroke=color,
-        fill=alt.condition("datum.clear", color, alt.value("white")),
+        fill=alt.condition("datum.clear", color, alt.value(SHEET)),
         tooltip=["judge:N", "words:N"],
     )
-    height = alt.Step(max(_STEP * len(judges), 16))
+    height = alt.Step(_SINGLE_STEP if len(judges) == 1 else _STEP)
     return alt.layer(zero, whiskers, dots).properties(width=_WIDTH, height=height)
 
 
 def _label(one: Finding) -> str:
-    return f"{one.audit}: {one.figure}"
+    return one.audit if one.figure in one.audit else f"{one.audit}: {one.figure}"
