@@ -55,6 +55,7 @@ def audit(
     from palaestra.judge.people import read_people
     from palaestra.judge.verdict_files import read_verdicts
 
+    _checked(html)
     if rerun is not None and paraphrased is None:
         raise InputError("found --rerun without --paraphrased, expected the two together")
     frame = read_verdicts(verdicts, baseline)
@@ -109,6 +110,7 @@ def calibrate(
     from palaestra.judge.people import read_people
     from palaestra.judge.verdict_files import read_verdicts
 
+    _checked(html)
     found = infer(read_verdicts(verdicts, baseline), read_people(people), config=config)
     if html is not None:
         from palaestra.judge.audit_report import write_calibration_report
@@ -145,6 +147,14 @@ def plant(answers: Path, *, out: Path, seed: int = 0) -> None:
     faulty = plant_faults(good, seed)
     write_lines(out, [*good.iter_rows(named=True), *faulty.iter_rows(named=True)])
     console.note(f"{faulty.height} faulty answers beside {good.height} good ones are in {out}")
+
+
+def _checked(html: Path | None) -> None:
+    """See that the page can be written before anything is measured."""
+    if html is not None:
+        from palaestra.pictures.page import checked_path
+
+        checked_path(html)
 
 
 def _families(pairs: tuple[str, ...]) -> dict[str, str]:

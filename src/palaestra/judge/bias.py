@@ -49,12 +49,16 @@ _DETERMINED = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """Coefficients in log odds, by feature, and the fit; `rows` of the frame it was made of."""
+    """Coefficients in log odds, by feature, and the fit; `rows` of the frame it was made of.
+
+    `variance_M` is the sandwich variance of each model's strength; None where one question has no variance.
+    """
 
     coefficients: dict[str, Estimate]
     maximum: Maximum | None
     names: tuple[str, ...]
     rows: int
+    variance_M: Floats | None = None
 
 
 def audit_bias(seen: Seen, answers: pl.DataFrame | None, confidence: float, *, place: bool) -> list[Finding]:
@@ -134,7 +138,8 @@ def fit_effects(frame: pl.DataFrame, features: tuple[str, ...], confidence: floa
     for f, name in enumerate(names):
         se = np.inf if covariance_QQ is None else float(np.sqrt(max(covariance_QQ[place + f, place + f], 0.0)))
         found[name] = around(float(maximum.at.beta_F[f]), se, frame.height, number, confidence)
-    return Effects(found, maximum, coded.names, frame.height)
+    variance_M = None if covariance_QQ is None else np.diag(covariance_QQ)[:place]
+    return Effects(found, maximum, coded.names, frame.height, variance_M)
 
 
 @dataclass(frozen=True, slots=True)

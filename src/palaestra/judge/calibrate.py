@@ -214,7 +214,10 @@ def _elo(found: Strengths | None, m: int) -> Interval | None:
 
 
 def _interval(found: Inference | None) -> Interval | None:
-    return None if found is None else Interval(value=found.value, lower=found.lower, upper=found.upper)
+    """A win rate, its interval cut at 0 and 1."""
+    if found is None:
+        return None
+    return Interval(value=found.value, lower=max(found.lower, 0.0), upper=min(found.upper, 1.0))
 
 
 def _height(line: CalibratedModel) -> float:

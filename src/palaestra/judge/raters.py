@@ -95,11 +95,12 @@ def _agreement(name: str, other: str, one: pl.DataFrame, two: pl.DataFrame, conf
 
 
 def _accuracy(name: str, audit: str, figure: str, estimate: Estimate) -> Finding:
+    where = "where both decide" if figure == "accuracy" else "against single votes"
     near = estimate.upper is not None and estimate.upper < _NEAR_CHANCE
     within = "no better than chance" if near else "cannot be told from chance"
     return finding(
-        name, audit, figure, estimate, "share", null=0.5, above="better than chance",
-        below="worse than chance", within=within, plain=figure,
+        name, audit, figure, estimate, "share", null=0.5, above=f"better than chance {where}",
+        below=f"worse than chance {where}", within=f"{within} {where}", plain=figure,
     )  # fmt: skip
 
 

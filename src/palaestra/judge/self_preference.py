@@ -5,7 +5,9 @@
     log odds   strengths of all models by the judge and by the other raters, each fitted alone (Davidson, `bias.py`);
                the judge's follow the others' in a straight line through the models that are not its own, and
                self-preference is how far its own are above it. The interval is the line's prediction interval: the
-               scatter of the other models around it holds both what the judge sees differently and chance
+               scatter of the other models around it holds both what the judge sees differently and chance.
+               The others' strengths are measured with error, which flattens a line and lifts whoever stands at the top;
+               its slope is divided by the share of their scatter that is not error (Fuller, 1987)
 
 The second is a difference in differences and also takes off that one rater is more decisive than another: the slope of
 the line. It needs four models that are not the judge's. The first does not know a decisive judge from a selfish one,
@@ -28,6 +30,8 @@ from palaestra.stats.clustered import Estimate, mean
 
 AUDIT = "self-preference"
 _FEWEST_OTHERS = 4
+_LEAST_TRUE = 0.3
+"""The least share of the scatter of the others' strengths that must be more than their sampling error."""
 
 
 def own_models(judge: str, models: list[str], families: Mapping[str, str]) -> list[str]:
@@ -98,17 +102,18 @@ def _log_odds(
     rest, selfish = [name for name in shared if name not in own], [name for name in shared if name in own]
     if len(rest) < _FEWEST_OTHERS or not selfish:
         return []
-    x_M, y_M = (np.array([strength[name] for name in rest]) for strength in (theirs, mine))
+    x_M, y_M = (np.array([strength[name][0] for name in rest]) for strength in (theirs, mine))
     spread = x_M - x_M.mean()
-    if spread @ spread < 1e-12:  # noqa: PLR2004 - all alike
+    true = float(spread @ spread) - (len(rest) - 1) * float(np.mean([theirs[name][1] for name in rest]))
+    if true < _LEAST_TRUE * float(spread @ spread) or true <= 0:
         return []
-    slope = float(spread @ y_M / (spread @ spread))
+    slope = float(spread @ y_M) / true
     freedom = len(rest) - 2
     residual_M = y_M - y_M.mean() - slope * spread
     variance = float(residual_M @ residual_M) / freedom
-    away = np.mean([theirs[name] for name in selfish]) - x_M.mean()
-    value = float(np.mean([mine[name] for name in selfish]) - y_M.mean() - slope * away)
-    se = np.sqrt(variance * (1 / len(selfish) + 1 / len(rest) + away**2 / float(spread @ spread)))
+    away = np.mean([theirs[name][0] for name in selfish]) - x_M.mean()
+    value = float(np.mean([mine[name][0] for name in selfish]) - y_M.mean() - slope * away)
+    se = np.sqrt(variance * (1 / len(selfish) + 1 / len(rest) + away**2 / true))
     half = float(stdtrit(freedom, 0.5 + confidence / 2) * se)
     rows, questions = both.height, both["question_id"].n_unique()
     estimate = Estimate(value, value - half, value + half, float(se), rows, questions)
@@ -120,19 +125,21 @@ def _log_odds(
     ]  # fmt: skip
 
 
-def _strengths(frame: pl.DataFrame, met: pl.DataFrame, confidence: float) -> dict[str, float]:
-    """Strengths in log odds of the models of the largest connected part, on questions and pairs that all have seen."""
+def _strengths(frame: pl.DataFrame, met: pl.DataFrame, confidence: float) -> dict[str, tuple[float, float]]:
+    """Strengths in log odds and their variances, in the largest connected part, on pairs that all have seen."""
     pair = [
         pl.min_horizontal("model_a", "model_b").alias("first"),
         pl.max_horizontal("model_a", "model_b").alias("second"),
     ]
     effects = fit_effects(frame.with_columns(pair).join(met, on=PAIR, how="semi"), ("place",), confidence)
-    if effects.maximum is None:
+    if effects.maximum is None or effects.variance_M is None:
         return {}
     part_M = effects.maximum.problem.part_M
     largest = np.bincount(part_M).argmax()
     return {
-        name: float(theta)
-        for name, theta, part in zip(effects.names, effects.maximum.at.theta_M, part_M, strict=True)
+        name: (float(theta), float(variance))
+        for name, theta, variance, part in zip(
+            effects.names, effects.maximum.at.theta_M, effects.variance_M, part_M, strict=True
+        )
         if part == largest
     }
