@@ -148,11 +148,18 @@ def test_one_question_has_figures_and_no_intervals() -> None:
         (lambda frame: frame.drop("judge"), "expected question_id, judge, model_a, model_b"),
         (lambda frame: frame.drop("label"), "label or preference"),
         (lambda frame: frame.with_columns(label=pl.lit(None, pl.String)), "expected labels or preferences"),
-        (lambda frame: frame.with_columns(model_b="model_a"), "expected"),
-        (lambda frame: frame.clear(), "expected"),
+        (lambda frame: frame.with_columns(model_b="model_a"), "expected pairs of models"),
+        (lambda frame: frame.clear(), "expected pairs of models"),
+        (lambda frame: frame.with_columns(judge=pl.lit("people")), "give it another name"),
     ],
 )
 def test_what_cannot_be_audited_is_refused(change, said: str) -> None:  # noqa: ANN001 - a change of a frame
     verdicts = judged(answers_of(3, 3, 9), JudgeScript())
     with pytest.raises(InputError, match=said):
         audit(change(verdicts))
+
+
+def test_people_who_saw_nothing_of_it_are_told_of() -> None:
+    verdicts = judged(answers_of(3, 3, 9), JudgeScript())
+    elsewhere = votes_of(verdicts).with_columns(question_id=pl.lit("elsewhere"))
+    assert any("in common with people" in note for note in audit(verdicts, people=elsewhere, config=QUICK).notes)

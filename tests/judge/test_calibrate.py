@@ -73,3 +73,10 @@ def test_votes_that_do_not_bound_the_ratings_are_told_of() -> None:
 def test_votes_that_cannot_calibrate_are_refused(votes: pl.DataFrame, said: str) -> None:
     with pytest.raises(InputError, match=said):
         calibrate(VERDICTS, votes)
+
+
+def test_votes_that_never_differ_are_worth_no_number() -> None:
+    (found,) = calibrate(VERDICTS, people(10).with_columns(points=pl.lit(0.5)))
+    assert found.votes_worth is None
+    assert found.width_ratio is None
+    assert all(line.win_rate_people is not None and line.win_rate_people.value == 0.5 for line in found.models)

@@ -58,6 +58,7 @@ def test_families_say_what_is_a_judges_own() -> None:
     assert own_models("gpt-4 (arena-hard)", models, families) == ["GPT 4", "GPT 3.5"]
     assert own_models("Claude", models, families) == ["Claude"]
     assert own_models("else", models, families) == []
+    assert own_models("L (7B)", ["L", "L (7B)"], {}) == ["L (7B)"]
 
 
 def test_a_judge_alone_or_without_a_model_has_none() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from palaestra.stats.clustered import around, jackknife, mean, p_value, quantile, share
+from palaestra.stats.clustered import around, jackknife, mean, share
 
 rows = st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 6)), min_size=2, max_size=60)
 
@@ -71,9 +71,3 @@ def test_one_cluster_has_no_interval() -> None:
         around(1.0, 2.0, 5, 1, 0.95),
     ):
         assert found.lower is found.upper is found.se is None
-
-
-def test_p_values_and_quantiles_belong_together() -> None:
-    assert p_value(quantile(9, 0.95), 1.0, 9) == pytest.approx(0.05)
-    assert p_value(0.0, 1.0, 9) == pytest.approx(1.0)
-    assert (p_value(0.0, 0.0, 9), p_value(1.0, 0.0, 9)) == (1.0, 0.0)

@@ -167,12 +167,10 @@ def coded_verdicts(frame: pl.DataFrame) -> Coded:
 def connected(coded: Coded) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which comparisons are within a strongly connected part of who beat whom (Ford, 1957), and each model's part."""
     size = len(coded.names)
-    ways = [(coded.first_B, coded.second_B, (0, 2)), (coded.second_B, coded.first_B, (1, 2))]
-    graph = sum(
-        coo_array((np.ones(int(there_B.sum())), (winner_B[there_B], loser_B[there_B])), shape=(size, size)).tocsr()
-        for winner_B, loser_B, outcomes in ways
-        if (there_B := np.isin(coded.outcome_B, outcomes)) is not None
-    )
+    first_won_B, second_won_B = coded.outcome_B != 1, coded.outcome_B != 0
+    winner_E = np.concatenate([coded.first_B[first_won_B], coded.second_B[second_won_B]])
+    loser_E = np.concatenate([coded.second_B[first_won_B], coded.first_B[second_won_B]])
+    graph = coo_array((np.ones(len(winner_E)), (winner_E, loser_E)), shape=(size, size)).tocsr()
     _, part_M = connected_components(graph, directed=True, connection="strong")
     return part_M[coded.first_B] == part_M[coded.second_B], part_M.astype(np.int64)
 

@@ -103,7 +103,7 @@ def calibrate(
     """
     found = [seen for one in judges(verdicts) if (seen := without_planted(one)) is not None]
     if not found:
-        raise InputError("found only verdicts on a model and itself, expected pairs of models")
+        raise InputError("found verdicts on planted faults alone, expected pairs of models")
     return [_of_judge(seen, opinions(people), config or CalibrateConfig()) for seen in found]
 
 
@@ -124,7 +124,7 @@ def _of_judge(seen: Seen, crowd: pl.DataFrame, config: CalibrateConfig) -> Calib
     models.sort(key=lambda line: (-_height(line), line.model))
     people, _, together = ratings
     worth = ratio = None
-    if people is not None and together is not None:
+    if people is not None and together is not None and min(people.half_M.mean(), together.half_M.mean()) > 0:
         gain = float(np.trace(people.covariance_MM) / np.trace(together.covariance_MM))
         worth, ratio = labelled.height * gain, float(together.half_M.mean() / people.half_M.mean())
     return Calibration(

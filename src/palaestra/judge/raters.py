@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
 
 PEOPLE = "people"
+ALL = "all raters"
 _SIDES = 3
 _NEAR_CHANCE = 0.55
 
@@ -152,7 +153,7 @@ def _alpha_of_all(raters: Mapping[str, pl.DataFrame], confidence: float) -> list
     said = f"{len(raters)} raters, with ties"
     return [
         finding(
-            "all raters", "agreement of all", "alpha with ties", estimate, "alpha", null=0.0,
+            ALL, "agreement of all", "alpha with ties", estimate, "alpha", null=0.0,
             above=f"{said}, beyond chance", within=f"{said}, not beyond chance", below=f"{said}, below chance",
         )
     ]  # fmt: skip

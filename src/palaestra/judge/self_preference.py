@@ -38,12 +38,12 @@ def own_models(judge: str, models: list[str], families: Mapping[str, str]) -> li
     """The models that are a judge's own.
 
     Args:
-        judge: its name; what stands in brackets behind it (its protocol) does not count.
+        judge: its name; what stands in brackets behind it (its protocol) does not count, unless a model is called so.
         models: all of them.
         families: of judges and models, by name.
     """
-    bare = judge.partition(" (")[0]
-    family = families.get(judge, families.get(bare, bare))
+    name = judge if judge in families or judge in models else judge.partition(" (")[0]
+    family = families.get(name, name)
     return [model for model in models if families.get(model, model) == family]
 
 
