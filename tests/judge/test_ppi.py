@@ -20,20 +20,22 @@ Floats = NDArray[np.float64]
 WORLDS, LABELLED, OTHERS, MODELS = 200, 150, 1500, 6
 
 
-@given(st.integers(2, 60), st.integers(1, 200), st.integers(0, 10_000))
+@given(st.integers(3, 60), st.integers(1, 200), st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_the_mean_is_the_published_formula(n: int, more: int, seed: int) -> None:
-    """Value, variance and weight as PPI++ has them for a mean, but for n - 1."""
+    """Value, variance and weight as PPI++ has them for a mean, but for what few labels cost."""
     rng = np.random.default_rng(seed)
     y, f, g = rng.normal(size=n), rng.normal(size=n), rng.normal(size=more)
     f += y
     found = ppi_mean(y, f, g, 0.95)
-    covariance = np.mean((y - y.mean()) * (f - f.mean()))
-    spread = np.var(f) / n + np.var(g) / more
+    covariance = np.mean((y - y.mean()) * (f - f.mean())) * (n / (n - 1)) ** 2
+    spread = np.var(f) / n * (n / (n - 1)) ** 2 + np.var(g) / more
     weight = min(max(covariance / n / spread, 0.0), 1.0)
     assert found.weight == pytest.approx(weight)
     assert found.value == pytest.approx(np.mean(y - weight * f) + weight * g.mean())
-    variance = (np.var(y - weight * f) / n + weight**2 * np.var(g) / more) * n / (n - 1)
+    # the sums of the jackknife leave the judge's others as they are
+    spared = np.var(y - weight * f) / n * (n / (n - 1)) ** 2 + weight**2 * np.var(g) / more
+    variance = spared * (n - 1) / n * (n - 1) / (n - 2)
     assert found.se**2 == pytest.approx(variance)
 
 
@@ -50,6 +52,24 @@ def test_people_alone_are_the_classical_interval() -> None:
     peer = sm.stats.DescrStatsW(y).tconfint_mean()
     found = people_mean(y, 0.95)
     assert (found.lower, found.upper) == pytest.approx(peer)
+
+
+def test_two_labels_leave_the_judge_out() -> None:
+    y, f, g = np.array([0.0, 1.0]), np.array([0.1, 0.8]), np.ones(9)
+    assert ppi_mean(y, f, g, 0.95) == people_mean(y, 0.95)
+
+
+def test_few_clusters_are_covered() -> None:
+    """Ten questions of six comparisons with votes; each question has a taste that people and judge share."""
+    inside = []
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        question = np.repeat(np.arange(110), 6)
+        z = rng.normal(0, 1, 110)[question] + rng.normal(0, 1, 660)
+        y, f = (rng.random(660) < expit(z)).astype(float), (rng.random(660) < expit(2 * z + 0.5)).astype(float)
+        found = ppi_mean(y[:60], f[:60], f[60:], 0.95, clusters=(question[:60], question[60:]))
+        inside.append(found.lower <= 0.5 <= found.upper)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 
 def test_clusters_of_one_are_no_clusters() -> None:

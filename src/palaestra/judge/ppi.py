@@ -9,7 +9,8 @@ It is unbiased whatever the judge says, since the labelled ones measure its erro
 at random from all of them. The weight w, from 0 (people alone) to 1, is the one with the least variance; a judge that
 knows nothing gets a weight near zero and costs nothing. Comparisons of one question (cluster) may depend on each other,
 also across labelled and others: with what a cluster adds written as a + w b, the variance is the sum of the squares of
-that, and w = - sum(a b) / sum(b b). Without clusters this is the published formula.
+that, and w = - sum(a b) / sum(b b). Without clusters this is the published formula. For few clusters the sums of the
+labelled are those of the jackknife, and w costs a degree of freedom; with two clusters none is to spare, and w is 0.
 
 Ratings are `ppi_ratings.py`. Not here: labels that were not drawn at random; no formula here mends that.
 """
@@ -26,6 +27,9 @@ from palaestra.stats.clustered import quantile
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
+
+_FEWEST = 2
+"""Clusters, or independent rows, of which a variance can be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +77,21 @@ def ppi_mean(
     Raises:
         ValueError: fewer than two labelled (or clusters with some), or no others.
     """
-    if len(y_n) < 2 or len(f_N) == 0:  # noqa: PLR2004 - a variance needs two
+    if len(y_n) < _FEWEST or len(f_N) == 0:
         raise ValueError(f"found {len(y_n)} labelled and {len(f_N)} others, expected at least two and one")
     place_n, place_N, number, labelled = numbering(len(y_n), len(f_N), clusters)
-    people_G = np.bincount(place_n, weights=(y_n - y_n.mean()) / len(y_n), minlength=number)
+    spared_n = len(y_n) - np.bincount(place_n, minlength=number)[place_n]
+    people_G = np.bincount(place_n, weights=(y_n - y_n.mean()) / spared_n, minlength=number)
     judge_G = np.bincount(place_N, weights=(f_N - f_N.mean()) / len(f_N), minlength=number)
-    judge_G -= np.bincount(place_n, weights=(f_n - f_n.mean()) / len(y_n), minlength=number)
+    judge_G -= np.bincount(place_n, weights=(f_n - f_n.mean()) / spared_n, minlength=number)
+    tuned_too = weight is None and labelled > _FEWEST
     if weight is None:
-        weight = tuned(float(people_G @ judge_G), float(judge_G @ judge_G))
+        weight = tuned(float(people_G @ judge_G), float(judge_G @ judge_G)) if tuned_too else 0.0
     part_G = people_G + weight * judge_G
-    se = math.sqrt(labelled / (labelled - 1) * float(part_G @ part_G))
+    freedom = labelled - 1 - tuned_too
+    se = math.sqrt((labelled - 1) / labelled * (labelled - 1) / freedom * float(part_G @ part_G))
     value = float(y_n.mean() + weight * (f_N.mean() - f_n.mean()))
-    half = quantile(labelled, confidence) * se
+    half = quantile(freedom + 1, confidence) * se
     return Inference(value, value - half, value + half, se, weight)
 
 
@@ -105,7 +112,7 @@ def numbering(
         return np.arange(labelled), np.arange(labelled, labelled + others), labelled + others, labelled
     names, place_B = np.unique(np.concatenate(clusters), return_inverse=True)
     there = len(np.unique(clusters[0]))
-    if there < 2:  # noqa: PLR2004 - a variance needs two
+    if there < _FEWEST:
         raise ValueError(f"found {there} cluster with labels, expected two at least")
     return place_B[:labelled], place_B[labelled:], len(names), there
 
