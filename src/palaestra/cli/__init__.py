@@ -57,6 +57,9 @@ judge.command("palaestra.cli.judge_formats:grades")
 
 bench = cyclopts.App(name="bench", help="Prompts become benchmarks.")
 bench.command("palaestra.cli.bench_export:export")
+judge.command("palaestra.cli.judge_audit:audit")
+judge.command("palaestra.cli.judge_audit:calibrate")
+judge.command("palaestra.cli.judge_audit:plant")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
