@@ -147,6 +147,19 @@ def test_answers_that_are_there_are_not_asked_for(here: Path) -> None:
     assert {Path(each["path"]).name for each in card["inputs"]} == {"questions.jsonl", "answers"}
 
 
+def test_answers_of_a_file_that_does_not_repeat_the_questions(here: Path) -> None:
+    rows = [
+        {"question_id": f"q{n}", "model_id": name, "choices": [{"turns": [{"content": f"{name} {n}", "token_len": 2}]}]}
+        for n in range(4)
+        for name in ("good", "poor")
+    ]
+    (here / "old.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert judge("--answers", "old.jsonl", "--judge", "fair", "--baseline", "poor") == 0
+    assert {each.asked for each in read_answers(here / "run" / "answers" / "good.jsonl")} == {
+        (f"What is {n} and {n}?",) for n in range(4)
+    }
+
+
 def test_grading_one_answer_alone(here: Path) -> None:
     def grader(body: dict[str, Any], before: int) -> tuple[int, str]:
         shown = body["messages"][1]["content"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Self
@@ -126,13 +127,14 @@ class ReplyBook:
         """Note that a call is about to be made."""
         self._rows.execute("INSERT INTO asked VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1", (key,))
 
-    def keep(self, key: str, reply: str) -> None:
-        """Keep a reply, given as JSON."""
+    def keep(self, replies: Sequence[tuple[str, str]]) -> None:
+        """Keep replies, each a key and JSON, all of them or none."""
+        keys = [(key,) for key, _ in replies]
         with closing(self._rows.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
-            cursor.execute("INSERT OR IGNORE INTO replies VALUES (?, ?)", (key, reply))
-            cursor.execute("DELETE FROM asked WHERE key = ?", (key,))
-            cursor.execute("DELETE FROM failures WHERE key = ?", (key,))
+            cursor.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", replies)
+            cursor.executemany("DELETE FROM asked WHERE key = ?", keys)
+            cursor.executemany("DELETE FROM failures WHERE key = ?", keys)
             cursor.execute("COMMIT")
 
     def fail(self, key: str, error: ErrorRecord) -> None:

@@ -30,6 +30,8 @@ from palaestra.schema import ErrorRecord, ModelSpec
 
 _LINE = 1 << 28
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_TOGETHER = 0.003
+"""Seconds in which replies are gathered, to be written down at once."""
 
 
 class Courier:
@@ -46,6 +48,7 @@ class Courier:
         paces = {spec.endpoint: Pace(gateway.places(spec.name)) for spec in specs}
         self._pace = {spec.name: paces[spec.endpoint] for spec in specs}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._come: list[tuple[str, str]] = []
         self._no_more = False
 
     async def serve(self, lines: asyncio.StreamReader) -> None:
@@ -58,6 +61,7 @@ class Courier:
             task.add_done_callback(self._tasks.discard)
         self._no_more = True
         await asyncio.gather(*self._tasks)
+        self._write()
 
     async def _handle(self, line: bytes) -> None:
         order = json.loads(line)
@@ -101,9 +105,17 @@ class Courier:
             seconds=round(end.total_s, 3),
             likely=whole.likely,
         ).model_dump_json()
-        self._book.keep(key, reply)
-        _say(f'{{"key":"{key}","reply":{reply}}}')
+        if not self._come:
+            asyncio.get_running_loop().call_later(_TOGETHER, self._write)
+        self._come.append((key, reply))
         return None
+
+    def _write(self) -> None:
+        """Write down the replies that have come, and only then tell of them."""
+        come, self._come = self._come, []
+        if come:
+            self._book.keep(come)
+            _say("\n".join(f'{{"key":"{key}","reply":{reply}}}' for key, reply in come))
 
     def _failed(self, key: str, error: ErrorRecord) -> None:
         self._book.fail(key, error)

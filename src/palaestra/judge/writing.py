@@ -70,7 +70,11 @@ def write_given(folder: RunFolder, plan: Plan, answers: Answers) -> None:
         InputError: no answer came at all.
     """
     order = {prompt.id: number for number, prompt in enumerate(plan.prompts)}
-    kept = [answer for (model, _), answer in answers.found.items() if model in plan.contestants]
+    kept = [
+        answer.model_copy(update={"asked": plan.prompts[order[answer.question_id]].turns})
+        for (model, _), answer in answers.found.items()
+        if model in plan.contestants
+    ]
     if not kept:
         first = next(iter(answers.failed.values()), None)
         raise InputError(f"no answer came{f': {first.kind}: {first.detail}' if first else ''}; nothing can be judged")
