@@ -49,12 +49,16 @@ rank.command("palaestra.cli.mpg:mpg")
 rank.command("palaestra.cli.rank:person")
 rank.command("palaestra.cli.rank:elo")
 
+judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")
+judge.command("palaestra.cli.judge_forecast:forecast")
+judge.command("palaestra.cli.judge_forecast:backtest")
+
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, models):
+for room in (arena, rank, judge, models):
     app.command(room)
 
 
