@@ -210,7 +210,7 @@ class _Rival:
 
     @classmethod
     def of(cls, case: _Case, name: str) -> _Rival:
-        """A rated model's error moves the forecasts that rest on it: by their slope in its rating, which is measured."""
+        """A rated model's error moves the forecasts that rest on it: by their slope in its rating."""
         place = case.board.models.index(name)
         rating, se = float(case.board.rating_M[place]), float(case.board.se_M[place])
         if name not in case.rated.rows.models or se == 0:

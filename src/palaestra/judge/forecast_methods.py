@@ -244,6 +244,8 @@ def _mean_z(rated: Rated, row: Rows) -> Foretold:
     if not new_seen_K.any() or with_any_M.sum() < LEAST_COLUMN:
         return _same(rated, row)
     middle_K, sd_K = np.nanmean(value_MK, axis=0), np.nanstd(value_MK, axis=0)
+    along_K = (np.where(seen_MK, value_MK - middle_K, 0.0) * rated.rating_M[:, None]).sum(axis=0)
+    sd_K = np.where(along_K < 0, -sd_K, sd_K)  # where less is better
     z_M = np.nanmean((value_MK[with_any_M] - middle_K) / sd_K, axis=1)
     if float(np.ptp(z_M)) == 0:
         return _same(rated, row)
