@@ -142,8 +142,8 @@ def said(one: Measured) -> str:
 @pytest.mark.slow
 def test_the_arena_from_2023_to_2025(tmp_path: Path) -> None:
     """What docs/forecast.md claims: intervals hold; errors not above any naive way's, below those of all but one."""
-    *files, names = arena_2023(tmp_path)
-    found = backtest(*files)
+    results, boards, names = arena_2023(tmp_path)
+    found = backtest(results, boards)
     print(f"\n{len(names.scores)} models with results; {len(names.matched)} names matched, {len(names.unmatched)} not")
     told(found)
     _intervals_hold(found, 107)
@@ -162,8 +162,8 @@ def test_the_arena_from_2023_to_2025(tmp_path: Path) -> None:
 @needs_data
 def test_the_arena_of_2025(tmp_path: Path) -> None:
     """Fewer models: no naive regression is told apart, but for the mean of z-scores and the board's mean."""
-    *files, names = arena_2025(tmp_path)
-    found = backtest(*files)
+    results, boards, names = arena_2025(tmp_path)
+    found = backtest(results, boards)
     print(f"\n{len(names.scores)} models with results; {len(names.matched)} names matched, {len(names.unmatched)} not")
     told(found)
     _intervals_hold(found, 21)

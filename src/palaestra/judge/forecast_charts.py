@@ -62,7 +62,7 @@ def forecast_chart(found: Forecast, board: Ratings, top: int = _BEST) -> TopLeve
         legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1, offset=4),
     )
     base = alt.Chart(alt.Data(values=rows)).encode(y=names_axis(alt, names), color=color)
-    x = alt.X("low:Q", title="rating", scale=alt.Scale(zero=False, nice=True))
+    x = alt.X("low:Q", title="rating", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=8))
     bars = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(x=alt.X("x:Q"))
     drawn = alt.layer(bars, dots).properties(width=_WIDTH, height=alt.Step(_ROW))
@@ -109,7 +109,12 @@ def past_chart(found: Backtest, method: str | None = None) -> TopLevelMixin:
             }
         )
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("number:Q", title="models in the order of their coming", axis=alt.Axis(labels=False, grid=False))
+        x=alt.X(
+            "number:Q",
+            title="models in the order of their coming",
+            scale=alt.Scale(domain=[-1, len(rows)], nice=False),
+            axis=alt.Axis(labels=False, grid=False),
+        )
     )
     y = alt.Y("low:Q", title="rating, on the scale of the board before", scale=alt.Scale(zero=False))
     color = alt.Color(

@@ -29,12 +29,11 @@ def write_forecast_report(path: str | Path, found: Forecast, board: Ratings | st
     )
     headings = ["rating", "interval", "rank", "ranks", *([f"P(beats {rival})"] if rival else []), "no result on"]
     table = _table(["model", *headings], [_row(line) for line in found.models])
-    moved = "".join(_moved(line) for line in found.models)
     warnings = [*found.warnings, *(f"{line.model}: {text}" for line in found.models for text in line.warnings)]
     body = (
         f"<p>{escape(said)}</p>{_listed(warnings)}{table}{picture(forecast_chart(found, board), 'forecast')}"
         f"<h2>What moved them</h2><p>Rating points by which each benchmark moved the forecast off the middle of the "
-        f"rated models.</p>{moved}"
+        f"rated models; empty where there is no result.</p>{_moved(found)}"
     )
     write_page(path, whole_page(title, body))
 
@@ -74,13 +73,17 @@ def _row(line: ForecastLine) -> list[str]:
     return [line.model, f"{line.rating:.0f}", interval, f"{line.rank}", ranks, *chance, ", ".join(line.missing)]
 
 
-def _moved(line: ForecastLine) -> str:
-    rows = [[name, f"{points:+.1f}"] for name, points in line.points.items()]
-    return f"<h3>{escape(line.model)}</h3>{_table(['benchmark', 'points'], rows)}"
+def _moved(found: Forecast) -> str:
+    columns = list(dict.fromkeys(name for line in found.models for name in line.points))
+    rows = [
+        [line.model, *(f"{line.points[name]:+.1f}" if name in line.points else "" for name in columns)]
+        for line in found.models
+    ]
+    return _table(["model", *columns], rows)
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
-    """The first column and the last one, if it is of words, hold names."""
+    """Columns of words stand to the left."""
     head = "".join(f'<th class="{"name" if _wordy(text) else ""}">{escape(text)}</th>' for text in headings)
     body = "".join(
         "<tr>"
@@ -95,7 +98,7 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
 
 
 def _wordy(heading: str) -> bool:
-    return heading in {"model", "method", "benchmark", "no result on"}
+    return heading in {"model", "method", "no result on"}
 
 
 def _listed(warnings: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Proper scores of predictive laws that are Student's t: how good a forecast was, once the truth is known.
 
-The continuous ranked probability score has the closed form of Jordan, Krueger and Lerch, *Evaluating probabilistic
+The continuous ranked probability score has the closed form of Jordan, Krüger and Lerch, *Evaluating probabilistic
 forecasts with scoringRules* (2019); proper scores: Gneiting and Raftery (2007). Lower CRPS and Brier scores are better,
 higher log scores are. Not here: what was foretold.
 """
