@@ -60,6 +60,8 @@ bench.command("palaestra.cli.bench_export:export")
 judge.command("palaestra.cli.judge_audit:audit")
 judge.command("palaestra.cli.judge_audit:calibrate")
 judge.command("palaestra.cli.judge_audit:plant")
+judge.command("palaestra.cli.judge_forecast:forecast")
+judge.command("palaestra.cli.judge_forecast:backtest")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
