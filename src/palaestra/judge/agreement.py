@@ -183,9 +183,9 @@ def recentred(value: float, drawn_R: Floats, confidence: float, *, signed: bool)
         return np.nan, np.nan
     at, turned_R = (np.arcsin(np.clip(x if signed else 2 * x - 1, -1, 1)) for x in (value, drawn_R))
     ends_2 = np.quantile(turned_R - turned_R.mean(), [(1 - confidence) / 2, (1 + confidence) / 2])
-    low, high = np.sin(np.clip(at + ends_2, -np.pi / 2, np.pi / 2))
-    low, high = min(low, np.sin(at)), max(high, np.sin(at))  # rounding, and noise that only goes one way
-    return (float(low), float(high)) if signed else (float((1 + low) / 2), float((1 + high) / 2))
+    low, high = (float(end) for end in np.sin(np.clip(at + ends_2, -np.pi / 2, np.pi / 2)))
+    low, high = (low, high) if signed else ((1 + low) / 2, (1 + high) / 2)
+    return min(low, value), max(high, value)  # noise may go one way only; and rounding
 
 
 def _number(value: float) -> float | None:
