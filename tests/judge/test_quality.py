@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,9 +99,9 @@ def test_weights_are_copies(pairs: list, data: st.DataObject) -> None:
 
 @given(boards, st.randoms(use_true_random=False), st.sampled_from(["notebook", "strict"]))
 @settings(max_examples=60, deadline=None)
-def test_the_order_of_the_models_does_not_matter(pairs: list, random: object, rule: Overlap) -> None:
+def test_the_order_of_the_models_does_not_matter(pairs: list, random: Any, rule: Overlap) -> None:
     shuffled = list(pairs)
-    random.shuffle(shuffled)  # ty: ignore[unresolved-attribute]
+    random.shuffle(shuffled)
     found, again = (measured(some, rules=Rules(rule, rule)) for some in (pairs, shuffled))
     for name in MEASURES:
         assert found[name] == pytest.approx(again[name], nan_ok=True)

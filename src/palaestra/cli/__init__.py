@@ -54,7 +54,12 @@ models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, models):
+judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")
+judge.command("palaestra.cli.judge_agreement:agreement")
+judge.command("palaestra.cli.judge_agreement:value")
+judge.command("palaestra.cli.judge_agreement:subset")
+
+for room in (arena, rank, models, judge):
     app.command(room)
 
 

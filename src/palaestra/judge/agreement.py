@@ -74,11 +74,11 @@ class Measure(Struct):
 
 
 class Compared(Struct):
-    """One board of the two: how many models it has, which only it has, and what its noise was drawn from."""
+    """One board of the two: how many models it has, which were not compared, and what its noise was drawn from."""
 
     name: str
     models: int
-    only_here: tuple[str, ...]
+    not_compared: tuple[str, ...]
     noise: str
 
 
@@ -192,8 +192,8 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _compared(board: ScoredBoard, only_here: tuple[str, ...]) -> Compared:
-    return Compared(name=board.name, models=len(board.models), only_here=only_here, noise=board.noise)
+def _compared(board: ScoredBoard, not_compared: tuple[str, ...]) -> Compared:
+    return Compared(name=board.name, models=len(board.models), not_compared=not_compared, noise=board.noise)
 
 
 def _warnings(board: ScoredBoard, reference: ScoredBoard, common: Common, config: AgreementConfig) -> list[str]:

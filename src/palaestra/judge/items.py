@@ -135,3 +135,14 @@ def _categories(verdicts: pl.DataFrame, questions: tuple[str, ...]) -> tuple[str
     )
     named = dict(known.iter_rows())
     return tuple(named.get(question) for question in questions)
+
+
+def gaps(table: Items) -> list[str]:
+    """What is missing in the table, in words."""
+    said = []
+    for count, why in ((table.without_label, "without a label"), (table.of_itself, "of the baseline against itself")):
+        if count:
+            said.append(f"left out: {count} {'verdict' if count == 1 else 'verdicts'} {why}")
+    if missing := int(np.isnan(table.points_QM).sum()):
+        said.append(f"no verdict on {missing} of {table.points_QM.size} pairs of question and model")
+    return said

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import rankdata
 
 from palaestra.errors import InputError
-from palaestra.judge.items import Items, items
+from palaestra.judge.items import Items, gaps, items
 from palaestra.judge.selection import by_information, greedily, in_shares
 from palaestra.judge.value import margin, mean_and_half
 from palaestra.schema.record import Record, Struct
@@ -265,11 +265,7 @@ def _check(table: Items, config: SubsetConfig) -> None:
 
 
 def _warnings(table: Items, topic_Q: Integers | None) -> list[str]:
-    said = []
-    if table.without_label:
-        said.append(f"{table.without_label} verdicts hold no label and are left out")
-    if missing := int(np.isnan(table.points_QM).sum()):
-        said.append(f"{missing} of {table.points_QM.size} pairs of question and model have no verdict")
+    said = gaps(table)
     if topic_Q is None:
         said.append("the questions have no topics: random subsets are not stratified")
     return said

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtri
 
 from palaestra.judge.agreement import recentred
-from palaestra.judge.items import Items, items
+from palaestra.judge.items import Items, gaps, items
 from palaestra.schema.record import Record, Struct
 
 Floats = NDArray[np.float64]
@@ -238,12 +238,7 @@ def _line(table: Items, found: _Found, question: int, config: ValueConfig) -> Qu
     informs = _free(found.information_RQ[:, question], config.confidence)
     flipped = (None,) * 3 if not pairs else (flips / pairs, *wilson(flips / pairs, pairs, config.confidence))
     low, high = wilson(constant, int(there.sum()), config.confidence)
-    parts = {
-        "discrimination": discriminates,
-        "information": informs,
-        "flips": flipped,
-        "constant": (constant, low, high),
-    }
+    parts = {"discrimination": discriminates, "information": informs, "flips": flipped}
     named = {
         f"{name}{end}": number
         for name, numbers in parts.items()
@@ -282,13 +277,7 @@ def _numbers(*values: float) -> tuple[float | None, float | None, float | None]:
 
 
 def _warnings(table: Items, apart_P: NDArray[np.bool_]) -> list[str]:
-    said = []
-    if table.without_label:
-        said.append(f"{table.without_label} verdicts hold no label and are left out")
-    if table.of_itself:
-        said.append(f"{table.of_itself} verdicts of the baseline against itself are left out")
-    if missing := int(np.isnan(table.points_QM).sum()):
-        said.append(f"{missing} of {table.points_QM.size} pairs of question and model have no verdict")
+    said = gaps(table)
     if not apart_P.any():
         said.append("no two models are separated: information is not defined")
     return said
