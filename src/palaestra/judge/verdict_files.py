@@ -15,18 +15,18 @@ Not here: MT-Bench's pairwise files, and votes (`store/formats.py`, where a row 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from palaestra.errors import InputError
 from palaestra.judge.verdict import LABELS, MIRRORED, POINTS, Verdict
 from palaestra.schema import arrow_schema
 from palaestra.store.records import kind_of, read_rows
+from palaestra.store.tables import in_columns, read_table
 
 RUN_FILE = "verdicts.parquet"
 UNNAMED = "unnamed"
@@ -41,11 +41,6 @@ _KEPT = ("question_id", "judge", "protocol", "category")
 _TEXT_COLUMNS = (*_KEPT, "model", "baseline", "score1", "score2", "text1", "text2")
 _LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _DEFAULTS: dict[str, Any] = {"judge": UNNAMED, "protocol": FOREIGN, "game": 1, "attempts": 1}
-_READERS: dict[str, Callable[[bytes], pl.DataFrame]] = {
-    ".parquet": pl.read_parquet,
-    ".csv": lambda data: pl.read_csv(data, infer_schema=False),
-}
-"""Kinds that are read in columns; the others in rows."""
 _SAID = f"one of {', '.join(LABELS)}, or nothing"
 
 
@@ -74,31 +69,15 @@ def read_verdicts(path: str | Path, baseline: str | None = None) -> pl.DataFrame
 
 
 def _read_file(path: Path, baseline: str | None) -> pl.DataFrame:
-    if kind_of(path) in _READERS and path.is_file():
-        try:
-            with pa.input_stream(str(path)) as stream:  # takes the compression from the suffix
-                frame = _READERS[kind_of(path)](stream.read())
-        except (OSError, PolarsError, pa.ArrowException) as error:
-            said = str(error).partition("\n")[0]
-            raise InputError(f"cannot read {path}: {said}; expected a table of verdicts") from error
-        return _understood(path, frame, baseline)
+    if kind_of(path) in {".parquet", ".csv"}:
+        return _understood(path, read_table(path, "verdicts"), baseline)
     rows = read_rows(path, "verdicts")
     if any("games" in row for row in rows):
         return _by_model(path, _judgments(path, rows), baseline)
-    return _understood(path, _frame_of(rows), baseline)
-
-
-def _frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Rows as columns of texts and numbers; what is neither (a nested value) is dropped."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    flat = {name: values for name, values in columns.items() if not any(isinstance(v, list | dict) for v in values)}
-    return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in flat.items()})
+    return _understood(path, in_columns(rows), baseline)
 
 
 def _understood(path: Path, frame: pl.DataFrame, baseline: str | None) -> pl.DataFrame:
-    if frame.is_empty():
-        raise InputError(f"{path}: found no rows, expected verdicts")
     there = set(frame.columns)
     if question := next((name for name in _QUESTION if name in there), None):
         frame = frame.rename({question: "question_id"})
