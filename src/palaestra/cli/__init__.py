@@ -49,12 +49,16 @@ rank.command("palaestra.cli.mpg:mpg")
 rank.command("palaestra.cli.rank:person")
 rank.command("palaestra.cli.rank:elo")
 
+bench = cyclopts.App(name="bench", help="Prompts become benchmarks.")
+bench.command("palaestra.cli.bench:build")
+bench.command("palaestra.cli.bench:show")
+
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, models):
+for room in (arena, rank, bench, models):
     app.command(room)
 
 
