@@ -1,7 +1,7 @@
 """The account of a build, `build.json` in the folder of a set: what went in, what went at each step, what came out.
 
-Everything that the card, the page and `palaestra bench show` say comes from here. No time and no duration stands in it, so
-that the same inputs, settings and seed give the same bytes.
+Everything that the card, the page and `palaestra bench show` say comes from here. No time and no duration stands in it,
+so that the same inputs, settings and seed give the same bytes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,21 @@ class Step(Struct):
     step: str
     prompts: int
     dropped: dict[str, int] = Field(default_factory=dict)
+
+
+class Funnel:
+    """What a build has dropped so far, step by step."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.dropped: list[Dropped] = []
+
+    def add(self, name: str, left: int, dropped: Sequence[Dropped] = ()) -> None:
+        """A step is done; its commonest reason comes first."""
+        counts = Counter(one.reason for one in dropped)
+        ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        self.steps.append(Step(step=name, prompts=left, dropped=ordered))
+        self.dropped += dropped
 
 
 class TopicLine(Struct):
@@ -102,7 +117,7 @@ class Account(Record):
 
 
 def topic_lines(
-    names: Sequence[str], uppers: Sequence[str], topics: Topics, scored: Pool, kept: Pool, chosen: Pool
+    topics: Topics, names: Sequence[str], uppers: Sequence[str], *, scored: Pool, kept: Pool, chosen: Pool
 ) -> tuple[TopicLine, ...]:
     """The table of topics."""
 
@@ -128,7 +143,7 @@ def topic_lines(
 
 
 def places(
-    names: Sequence[str], uppers: Sequence[str], topics: Topics, chosen_P: NDArray[np.bool_], seed: int
+    topics: Topics, names: Sequence[str], uppers: Sequence[str], *, chosen_P: NDArray[np.bool_], seed: int
 ) -> tuple[Place, ...]:
     """The map: all prompts of the set, and a draw of the others where there are very many."""
     rng = np.random.default_rng(seed)
@@ -142,13 +157,6 @@ def places(
         name = names[topic] if topic >= 0 else None
         found.append(Place(x=x, y=y, upper=upper, topic=name, chosen=bool(chosen_P[place])))
     return tuple(found)
-
-
-def step(name: str, left: int, dropped: Sequence[Dropped]) -> Step:
-    """The line of a step; the commonest reason comes first."""
-    counts = Counter(one.reason for one in dropped if one.step == name)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return Step(step=name, prompts=left, dropped=dict(ordered))
 
 
 def score_bins(scored: Pool, chosen: Pool) -> tuple[tuple[float, int, int], ...]:
@@ -176,4 +184,6 @@ def read_account(folder: str | Path) -> Account:
         return Account.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValidationError, ValueError) as error:
         said = str(error).partition("\n")[0]
-        raise InputError(f"cannot read {path}: {said}; expected the folder of a set by `palaestra bench build`") from error
+        raise InputError(
+            f"cannot read {path}: {said}; expected the folder of a set by `palaestra bench build`"
+        ) from error

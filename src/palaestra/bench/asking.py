@@ -1,5 +1,6 @@
-"""What the room needs of a judge: questions with keys in, replies out. Who asks, in what order, and what it costs, is
-for the one who passes the callable in.
+"""What the room needs of a judge: questions with keys in, replies out.
+
+Who asks, how often, and what has been paid for already, is for the one who passes the callable in.
 """
 
 from __future__ import annotations

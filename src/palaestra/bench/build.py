@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from palaestra.bench.account import Account, places, score_bins, step, topic_lines
+from palaestra.bench.account import Account, Funnel, places, score_bins, topic_lines
 from palaestra.bench.asking import Ask
+from palaestra.bench.caveats import none_left, of_the_judge, of_the_set
 from palaestra.bench.cleaning import Dropped, clean
 from palaestra.bench.contamination import contaminated
 from palaestra.bench.duplicates import without_duplicates
@@ -29,8 +30,8 @@ from palaestra.bench.embeddings import Embedded, EmbedderSource, embed
 from palaestra.bench.naming import names_by_judge, names_from_words, words_of_topics
 from palaestra.bench.pool import Pool
 from palaestra.bench.scorer import Scorer, read_scorer
-from palaestra.bench.scoring import Scores, by_judge, by_scorer
-from palaestra.bench.selection import Thresholds, above, draw
+from palaestra.bench.scoring import Asking, Scores, by_judge, by_scorer
+from palaestra.bench.selection import ROUNDS, Thresholds, above, draw
 from palaestra.bench.stages import Artefact, Tell, Work, content, untold
 from palaestra.bench.topics import Topics, find_topics
 from palaestra.errors import InputError
@@ -41,8 +42,7 @@ from palaestra.store.prompts import prompts_sha256, read_prompts
 
 _REVISION = 1
 """Of the stages: raised when one of them computes something else from the same input."""
-_MANY_OUTLIERS = 0.2
-_MANY_UNREADABLE = 0.05
+_UPPER_WORDS = 3
 
 
 class BenchConfig(BaseModel):
@@ -80,7 +80,7 @@ class BenchConfig(BaseModel):
     """Of the local embedder: bfloat16 where the processor has it, unless said otherwise."""
     topic_size: int = Field(default=8, ge=2)
     """Fewest prompts of a topic, when topics are found."""
-    outlier_similarity: float = Field(default=0.5, ge=-1, le=1)
+    outlier_similarity: float = Field(default=0.3, ge=-1, le=1)
     """Cosine with a topic's centroid from which a prompt that was left over joins it."""
     upper_topics: int | None = Field(default=None, ge=1)
     """How many upper topics; the square root of the topics, at most eight, if left out."""
@@ -89,7 +89,8 @@ class BenchConfig(BaseModel):
     label: int | None = Field(default=None, ge=1)
     """The judge labels so many prompts, and a scorer learns from them; all, and nothing is learnt, if left out."""
     scale: Literal["judge", "expected"] = "judge"
-    """What thresholds are held against: a scorer's scores brought to the judge's scale, or expected scores as they are."""
+    """What thresholds are held against: a scorer's scores brought to the judge's scale, or expected scores as they
+    are."""
     first_score: float = Field(default=5.0, allow_inf_nan=False)
     """Score that a prompt needs in the first round."""
     first_mean: float = Field(default=3.0, allow_inf_nan=False)
@@ -132,6 +133,22 @@ class _Seeds:
         return cls(*(int(one) for one in np.random.SeedSequence(seed).generate_state(6)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every stage of one build needs."""
+
+    config: BenchConfig
+    work: Work
+    seeds: _Seeds
+    funnel: Funnel
+    source: EmbedderSource
+    ask: Ask | None
+
+    def embed(self, prompts: Sequence[Prompt]) -> Embedded:
+        texts = [prompt.text for prompt in prompts]
+        return embed(texts, self.source, self.work, prompts_sha256(prompts), ray=self.config.ray)
+
+
 def build(
     sources: Sequence[str | Path],
     config: BenchConfig,
@@ -158,66 +175,42 @@ def build(
         tell: told of progress.
 
     Raises:
-        InputError: prompts cannot be read, there are too few, none passes the thresholds, neither a judge nor a scorer is
-            given or both are, the judge does not answer, or a setting names something that is not there.
+        InputError: prompts cannot be read, there are too few, none passes the thresholds, neither a judge nor a scorer
+            is given or both are, the judge does not answer, or a setting names something that is not there.
         MissingPartError: an extra or a key is missing.
         ModelError: the embedder did not answer.
     """
     given = _checked_scorer(ask, scorer, config)
-    work, seeds, dropped = Work(work_folder, tell), _Seeds.of(config.seed), []
-    found = read_sources(sources)
-    inputs = tuple(InputFile(path=Path(str(source)).name, sha256=prompts_sha256(read)) for source, read in found.items())
-    everything = [prompt for read in found.values() for prompt in read]
-    prompts = _distinct(everything, config, work, dropped)
-    steps = [step("read", len(everything), ()), step("cleaning", len(everything) - len(dropped_at(dropped, "cleaning")), dropped)]
-    steps.append(step("duplicates", len(prompts), dropped))
     source = EmbedderSource(config.embedder, config.precision, tuple(specs))
-    embedded = embed(
-        [prompt.text for prompt in prompts], source, work, prompts_sha256(prompts), ray=config.ray
-    )
-    known, clean_P = _elsewhere(prompts, embedded, against, source, work, config, dropped)
-    prompts = [prompt for prompt, keep in zip(prompts, clean_P, strict=True) if keep]
-    vectors_PD = embedded.vectors_PD[clean_P]
-    steps += [step("contamination", len(prompts), dropped)] if against else []
-    topics = _topics(vectors_PD, work, seeds.topics, config)
-    names, uppers, unnamed = _named(prompts, topics, work, seeds.names, ask, config)
-    scores = (
-        by_scorer(prompts, vectors_PD, given, embedded.made_by, work, config.scale)
-        if given
-        else by_judge(prompts, vectors_PD, topics.topic_P, embedded.made_by, _judge(ask), work, config, seeds.labels, seeds.learning)
-    )
-    pool = Pool(tuple(prompts), topics.topic_P, scores.chance_PC, scores.chance_PC.sum(axis=1), scores.scale_P)
-    scored = pool.take(scores.has_P)
-    dropped += [Dropped(prompts[place].id, "scoring", "no label") for place in np.flatnonzero(~scores.has_P).tolist()]
-    steps.append(step("scoring", len(scored), dropped))
-    kept, failed = above(scored, config.thresholds)
-    dropped += failed
-    steps += _threshold_steps(len(scored), failed)
-    if not len(kept):
-        raise InputError(_none_left(scored, config))
-    chosen = draw(kept, topics.upper_T, size=config.size, per_topic=config.per_topic, seed=seeds.draw)
+    run = _Run(config, Work(work_folder, tell), _Seeds.of(config.seed), Funnel(), source, ask)
+    found = read_sources(sources)
+    prompts = _distinct(run, [prompt for read in found.values() for prompt in read])
+    prompts, embedded, held_against = _unheard(run, prompts, against)
+    topics = _topics(run, embedded)
+    names, uppers, unnamed = _named(run, prompts, topics)
+    scores = _scored(run, prompts, embedded, topics, given)
+    scored, kept, chosen = _selected(run, prompts, topics, scores)
     ids = {prompt.id for prompt in chosen.prompts}
-    dropped += [Dropped(prompt.id, "draw", "not drawn") for prompt in kept.prompts if prompt.id not in ids]
-    steps.append(step("draw", len(chosen), dropped))
-    chosen_P = np.array([prompt.id in ids for prompt in prompts])
     account = Account(
         name=name,
-        inputs=inputs,
-        against=known,
+        inputs=tuple(_input(path, read) for path, read in found.items()),
+        against=held_against,
         embedder=embedded.made_by,
         scored_by="judge" if scores.scorer is None else "scorer",
         labels=scores.counts,
         validation=scores.scorer.validation if scores.scorer else None,
-        steps=tuple(steps),
-        topics=topic_lines(names, uppers, topics, scored, kept, chosen),
+        steps=tuple(run.funnel.steps),
+        topics=topic_lines(topics, names, uppers, scored=scored, kept=kept, chosen=chosen),
         outliers=int((topics.topic_P < 0).sum()),
         scores=score_bins(scored, chosen),
-        places=places(names, uppers, topics, chosen_P, seeds.map),
+        places=places(
+            topics, names, uppers, chosen_P=np.array([prompt.id in ids for prompt in prompts]), seed=run.seeds.map
+        ),
         prompts_of_map=len(prompts),
         settings=config.model_dump(mode="json"),
-        warnings=tuple(_warnings(config, topics, scores, chosen, kept, unnamed)),
+        warnings=(*of_the_set(config, topics, kept, chosen), *of_the_judge(scores, unnamed)),
     )
-    return Built(chosen.named(names), account, dropped, scores.labels, scores.scorer)
+    return Built(chosen.named(names), account, run.funnel.dropped, scores.labels, scores.scorer)
 
 
 def read_sources(sources: Sequence[str | Path]) -> dict[str | Path, list[Prompt]]:
@@ -238,14 +231,11 @@ def read_sources(sources: Sequence[str | Path]) -> dict[str | Path, list[Prompt]
     }
 
 
-def dropped_at(dropped: Sequence[Dropped], name: str) -> list[Dropped]:
-    """Those that went at one step."""
-    return [one for one in dropped if one.step == name]
-
-
 def _checked_scorer(ask: Ask | None, path: str | Path | None, config: BenchConfig) -> Scorer | None:
     if ask is None and path is None:
-        raise InputError("found neither a judge nor a scorer; give --judge NAME (with --label N for a scorer), or --scorer FILE")
+        raise InputError(
+            "found neither a judge nor a scorer; give --judge NAME (with --label N for a scorer), or --scorer FILE"
+        )
     if path is None:
         return None
     if config.label is not None:
@@ -253,95 +243,91 @@ def _checked_scorer(ask: Ask | None, path: str | Path | None, config: BenchConfi
     return read_scorer(path)
 
 
-def _judge(ask: Ask | None) -> Ask:
-    if ask is None:
-        raise InputError("found no judge; give --judge NAME")
-    return ask
-
-
-def _distinct(everything: Sequence[Prompt], config: BenchConfig, work: Work, dropped: list[Dropped]) -> list[Prompt]:
+def _distinct(run: _Run, everything: Sequence[Prompt]) -> list[Prompt]:
     """Clean prompts, each once, sorted by id."""
+    config, funnel = run.config, run.funnel
+    funnel.add("read", len(everything))
     fit, unfit = clean(everything, shortest=config.shortest, longest=config.longest, languages=config.languages)
-    dropped += unfit
+    funnel.add("cleaning", len(fit), unfit)
     if not fit:
-        raise InputError(f"found no prompt left of {len(everything)} after cleaning, the first went as: {unfit[0].reason}")
+        raise InputError(
+            f"found no prompt left of {len(everything)} after cleaning, the first went as: {unfit[0].reason}; "
+            "see --shortest, --longest and --languages"
+        )
     fit.sort(key=lambda prompt: prompt.id)
 
     def make() -> Artefact:
-        kept, twice = without_duplicates(fit, config.near, tell=work.tell)
+        kept, twice = without_duplicates(fit, config.near, tell=run.work.tell)
         return Artefact(meta={"kept": [prompt.id for prompt in kept], "dropped": [asdict(one) for one in twice]})
 
     key = {"revision": _REVISION, "prompts": prompts_sha256(fit), "near": config.near}
-    found = work.stage("duplicates", key, make).meta
-    dropped += [Dropped(**row) for row in found["dropped"]]
+    found = run.work.stage("duplicates", key, make).meta
     kept = set(found["kept"])
+    funnel.add("duplicates", len(kept), [Dropped(**row) for row in found["dropped"]])
     return [prompt for prompt in fit if prompt.id in kept]
 
 
-def _elsewhere(
-    prompts: Sequence[Prompt],
-    embedded: Embedded,
-    against: Sequence[str | Path],
-    source: EmbedderSource,
-    work: Work,
-    config: BenchConfig,
-    dropped: list[Dropped],
-) -> tuple[tuple[InputFile, ...], NDArray[np.bool_]]:
-    """What was held against, and who stays."""
+def _unheard(
+    run: _Run, prompts: list[Prompt], against: Sequence[str | Path]
+) -> tuple[list[Prompt], Embedded, tuple[InputFile, ...]]:
+    """The prompts that stand in no other set, with their vectors; and what they were held against."""
+    embedded = run.embed(prompts)
     sets = {path: read_prompts(path) for path in against}
-    known = tuple(InputFile(path=Path(str(path)).name, sha256=prompts_sha256(read)) for path, read in sets.items())
     others = {f"{Path(str(path)).name}: {prompt.id}": prompt for path, read in sets.items() for prompt in read}
     if not others:
-        return (), np.ones(len(prompts), dtype=bool)
-    theirs = list(others.values())
-    vectors = embed([prompt.text for prompt in theirs], source, work, prompts_sha256(theirs)).vectors_PD
+        return prompts, embedded, ()
     flagged = contaminated(
-        prompts, embedded.vectors_PD, others, vectors, overlap=config.overlap, similarity=config.similarity
+        prompts,
+        embedded.vectors_PD,
+        others,
+        run.embed(list(others.values())).vectors_PD,
+        overlap=run.config.overlap,
+        similarity=run.config.similarity,
     )
-    dropped += flagged
     gone = {one.id for one in flagged}
-    return known, np.array([prompt.id not in gone for prompt in prompts])
+    left = [prompt for prompt in prompts if prompt.id not in gone]
+    run.funnel.add("contamination", len(left), flagged)
+    stay_P = np.array([prompt.id not in gone for prompt in prompts])
+    return left, embedded.take(stay_P), tuple(_input(path, read) for path, read in sets.items())
 
 
-def _topics(vectors_PD: NDArray[np.float32], work: Work, seed: int, config: BenchConfig) -> Topics:
+def _topics(run: _Run, embedded: Embedded) -> Topics:
+    config = run.config
     settings = {"least": config.topic_size, "similarity": config.outlier_similarity, "upper": config.upper_topics}
-    key = {"revision": _REVISION, "vectors": content(vectors_PD), "seed": seed, **settings}
-    return Topics.of(
-        work.stage(
-            "topics",
-            key,
-            lambda: find_topics(
-                vectors_PD,
-                least=config.topic_size,
-                similarity=config.outlier_similarity,
-                upper=config.upper_topics,
-                seed=seed,
-                tell=work.tell,
-            ).artefact(),
-        )
-    )
+
+    def make() -> Artefact:
+        return find_topics(
+            embedded.vectors_PD,
+            least=config.topic_size,
+            similarity=config.outlier_similarity,
+            upper=config.upper_topics,
+            seed=run.seeds.topics,
+            tell=run.work.tell,
+        ).artefact()
+
+    key = {"revision": _REVISION, "vectors": content(embedded.vectors_PD), "seed": run.seeds.topics, **settings}
+    return Topics.of(run.work.stage("topics", key, make))
 
 
-def _named(
-    prompts: Sequence[Prompt], topics: Topics, work: Work, seed: int, ask: Ask | None, config: BenchConfig
-) -> tuple[list[str], list[str], int]:
+def _named(run: _Run, prompts: Sequence[Prompt], topics: Topics) -> tuple[list[str], list[str], int]:
     """Names of topics and of upper topics, and for how many topics the judge had none."""
-    if config.name_by == "judge" and ask is None:
+    ask, seed = run.ask, run.seeds.names
+    if run.config.name_by == "judge" and ask is None:
         raise InputError("found --name-by judge without a judge; give --judge NAME")
     texts = _texts(prompts, topics.topic_P)
     upper_P = np.where(topics.topic_P >= 0, topics.upper_T[topics.topic_P], -1)
-    uppers = names_from_words(words_of_topics(_texts(prompts, upper_P)), count=3)
+    uppers = list(names_from_words(words_of_topics(_texts(prompts, upper_P)), count=_UPPER_WORDS).values())
     words = words_of_topics(texts)
-    if ask is None or config.name_by == "words":
-        return list(names_from_words(words).values()), list(uppers.values()), 0
+    if ask is None or run.config.name_by == "words":
+        return list(names_from_words(words).values()), uppers, 0
 
     def make() -> Artefact:
         names, without = names_by_judge(words, texts, ask, seed)
         return Artefact(meta={"names": list(names.values()), "without": without})
 
     key = {"judge": ask.judge, "topics": content(topics.topic_P), "prompts": prompts_sha256(prompts), "seed": seed}
-    found = work.stage("names", {"revision": _REVISION, **key}, make).meta
-    return found["names"], list(uppers.values()), found["without"]
+    found = run.work.stage("names", {"revision": _REVISION, **key}, make).meta
+    return found["names"], uppers, found["without"]
 
 
 def _texts(prompts: Sequence[Prompt], label_P: NDArray[np.int64]) -> dict[int, list[str]]:
@@ -352,42 +338,36 @@ def _texts(prompts: Sequence[Prompt], label_P: NDArray[np.int64]) -> dict[int, l
     return found
 
 
-def _threshold_steps(before: int, failed: Sequence[Dropped]) -> list[Any]:
-    steps = []
-    for name in ("topics", "first round", "second round"):
-        before -= len(dropped_at(failed, name))
-        steps.append(step(name, before, failed))
-    return steps
+def _scored(run: _Run, prompts: Sequence[Prompt], embedded: Embedded, topics: Topics, scorer: Scorer | None) -> Scores:
+    if scorer is not None:
+        return by_scorer(prompts, embedded, scorer, run.work, run.config.scale)
+    if run.ask is None:
+        raise InputError("found no judge; give --judge NAME")
+    asking = Asking(run.ask, run.config.label, run.config.scale, run.seeds.labels, run.seeds.learning)
+    return by_judge(prompts, embedded, topics.topic_P, asking, run.work)
 
 
-def _none_left(scored: Pool, config: BenchConfig) -> str:
-    best = f"the best prompt has {scored.scale_P.max():.2f}" if len(scored) else "no prompt has a score"
-    return (
-        f"found no prompt that passes the thresholds (prompts {config.first_score:g} then {config.score:g}, topics "
-        f"{config.first_mean:g} then {config.mean:g}): {best} of {len(scored)}; lower --score and --mean, or give harder prompts"
-    )
+def _selected(run: _Run, prompts: Sequence[Prompt], topics: Topics, scores: Scores) -> tuple[Pool, Pool, Pool]:
+    """The prompts with a score, those that pass the thresholds, and those that are drawn."""
+    config, funnel = run.config, run.funnel
+    pool = Pool(tuple(prompts), topics.topic_P, scores.chance_PC, scores.chance_PC.sum(axis=1), scores.scale_P)
+    scored = pool.take(scores.has_P)
+    unscored = [Dropped(prompt.id, "scoring", "no label") for prompt in pool.take(~scores.has_P).prompts]
+    funnel.add("scoring", left := len(scored), unscored)
+    kept, failed = above(scored, config.thresholds)
+    for name in ROUNDS:
+        there = [one for one in failed if one.step == name]
+        left -= len(there)
+        funnel.add(name, left, there)
+    if not len(kept):
+        raise InputError(none_left(scored, config))
+    chosen = draw(kept, topics.upper_T, size=config.size, per_topic=config.per_topic, seed=run.seeds.draw)
+    ids = {prompt.id for prompt in chosen.prompts}
+    undrawn = [Dropped(prompt.id, "draw", "not drawn") for prompt in kept.prompts if prompt.id not in ids]
+    funnel.add("draw", len(chosen), undrawn)
+    return scored, kept, chosen
 
 
-def _warnings(
-    config: BenchConfig, topics: Topics, scores: Scores, chosen: Pool, kept: Pool, unnamed: int
-) -> Sequence[str]:
-    found = []
-    if len(chosen) < config.size:
-        found.append(f"only {len(chosen)} of {config.size} prompts: no more passed the thresholds")
-    wanted = -(-config.size // config.per_topic)
-    if (there := len(np.unique(kept.topic_P))) < wanted and len(chosen) == config.size:
-        found.append(f"only {there} topics passed, {wanted} were asked for: the rest was drawn from those in turns")
-    outliers = float((topics.topic_P < 0).mean())
-    if outliers > _MANY_OUTLIERS:
-        found.append(f"{outliers:.0%} of the prompts are in no topic and cannot be drawn; see --outlier-similarity")
-    if scores.counts and scores.counts.asked - scores.counts.read > _MANY_UNREADABLE * scores.counts.asked:
-        found.append(
-            f"of {scores.counts.asked} answers of the judge {scores.counts.unreadable} could not be read and "
-            f"{scores.counts.failed} failed: those prompts have no label"
-        )
-    if unnamed:
-        found.append(f"{unnamed} topics are named by their words: the judge gave no name of at most five words")
-    if config.license == "unknown":
-        found.append("the licence of the prompts is not known; say it with --license before the set is shared")
-    return found + scores.warnings
-
+def _input(path: str | Path, read: Sequence[Prompt]) -> InputFile:
+    """A source by its name alone: a path would say whose machine this was."""
+    return InputFile(path=Path(str(path)).name, sha256=prompts_sha256(read))

@@ -1,6 +1,7 @@
 """The card of a set: what the Hub reads in its head, what a person reads below.
 
-Counts at every step, thresholds, seed, what the scorer is worth, what the prompts came from with their hashes, warnings.
+Counts at every step, thresholds, seed, what the scorer is worth, what the prompts came from with their hashes,
+warnings.
 """
 
 from __future__ import annotations
@@ -60,13 +61,14 @@ def validation_rows(validation: Validation) -> list[list[str]]:
 
 def score_lines(validation: Validation) -> list[str]:
     """What the score is worth, in sentences."""
+    correlations = f"Pearson {figure_text(validation.pearson)}, Spearman {figure_text(validation.spearman)}"
+    finds = f"the scorer finds {figure_text(validation.found)}"
+    right = f"the judge agrees with {figure_text(validation.right)}"
+    seen = f"each foretold once by a scorer that has not seen it ({validation.folds} folds)"
     return [
-        f"Expected score against the judge's count: Pearson {figure_text(validation.pearson)}, Spearman "
-        f"{figure_text(validation.spearman)}.",
-        f"Of the prompts with six criteria or more by the judge the scorer finds {figure_text(validation.found)}; of those that it "
-        f"calls so the judge agrees with {figure_text(validation.right)}.",
-        f"{validation.prompts} labelled prompts, each foretold once by a scorer that has not seen it ({validation.folds} folds); "
-        "95% intervals over resampled prompts.",
+        f"Expected score against the judge's count: {correlations}.",
+        f"Of the prompts with six criteria or more by the judge {finds}; of those that it calls so {right}.",
+        f"{validation.prompts:,} labelled prompts, {seen}; 95% intervals over resampled prompts.",
     ]
 
 
@@ -90,13 +92,15 @@ def _scoring(account: Account) -> str:
     if (labels := account.labels) is not None:
         cost = "" if labels.cost is None else f", for {labels.cost:.2f}"
         said.append(
-            f"Labels by {_plain(labels.judge)}: {labels.asked:,} asked, {labels.read:,} read, {labels.unreadable:,} could not be read, "
-            f"{labels.failed:,} failed{cost}."
+            f"Labels by {_plain(labels.judge)}: {labels.asked:,} asked, {labels.read:,} read, "
+            f"{labels.unreadable:,} could not be read, {labels.failed:,} failed{cost}."
         )
     if account.scored_by == "judge":
         said.append("Every score is the judge's count of criteria.")
     if (validation := account.validation) is not None:
-        said.append("Scores are expectations of a scorer that learnt from a judge's labels; thresholds: " + _scale(account))
+        said.append(
+            "Scores are expectations of a scorer that learnt from a judge's labels; thresholds: " + _scale(account)
+        )
         head = ["criterion", "share", "AUC", "slope", "gap"]
         said += [_table(head, validation_rows(validation)), "\n".join(f"- {line}" for line in score_lines(validation))]
     return "## Scores\n\n" + "\n\n".join(said)
@@ -111,7 +115,14 @@ def _scale(account: Account) -> str:
 def _topics(account: Account) -> str:
     lines = sorted(account.topics, key=lambda line: -line.chosen)
     rows = [
-        [line.topic, line.upper, f"{line.found:,}", "" if line.score is None else f"{line.score:.2f}", f"{line.kept:,}", f"{line.chosen}"]
+        [
+            line.topic,
+            line.upper,
+            f"{line.found:,}",
+            "" if line.score is None else f"{line.score:.2f}",
+            f"{line.kept:,}",
+            f"{line.chosen}",
+        ]
         for line in lines[:_SHOWN]
     ]
     more = f"\n\n{len(lines) - _SHOWN} more topics stand in `build.json`." if len(lines) > _SHOWN else ""

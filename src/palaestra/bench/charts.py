@@ -31,9 +31,13 @@ def map_chart(account: Account) -> TopLevelMixin:
     uppers = list(dict.fromkeys(line.upper for line in account.topics))
     rows = [place.model_dump() for place in account.places]
     few, many = [row for row in rows if row["chosen"]], [row for row in rows if not row["chosen"]]
-    colours = alt.Scale(domain=[*uppers, "in no topic"], range=[*(MANY[n % len(MANY)] for n in range(len(uppers))), LINE])
+    colours = alt.Scale(
+        domain=[*uppers, "in no topic"], range=[*(MANY[n % len(MANY)] for n in range(len(uppers))), LINE]
+    )
     color = alt.Color(
-        "upper:N", scale=colours, legend=alt.Legend(title="upper topic", orient="right", symbolOpacity=1, symbolType="circle")
+        "upper:N",
+        scale=colours,
+        legend=alt.Legend(title="upper topic", orient="right", symbolOpacity=1, symbolType="circle"),
     )
     x, y = (alt.X("x:Q", axis=None, scale=alt.Scale(zero=False)), alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False)))
     layers = [
@@ -45,9 +49,9 @@ def map_chart(account: Account) -> TopLevelMixin:
     names = alt.Chart(alt.Data(values=_centres(rows)))
     for width, colour in ((4, SHEET), (0, INK)):
         layers.append(
-            names.mark_text(fontSize=11, limit=NAME, color=colour, stroke=colour if width else None, strokeWidth=width).encode(
-                x=x, y=y, text="name:N"
-            )
+            names.mark_text(
+                fontSize=11, limit=NAME, color=colour, stroke=colour if width else None, strokeWidth=width
+            ).encode(x=x, y=y, text="name:N")
         )
     shown = f"{len(many):,} of {account.prompts_of_map - len(few):,} other prompts"
     said = f"large: the {len(few):,} prompts of the set; small: {shown}; close together: alike"
@@ -64,9 +68,10 @@ def funnel_chart(account: Account) -> TopLevelMixin:
     alt = altair()
     before, rows = account.steps[0].prompts, []
     for step in account.steps:
+        shared = {"step": step.step, "end": before, "said": f"{step.prompts:,}"}
         rows += [
-            {"step": step.step, "count": step.prompts, "kind": "left", "order": 0, "said": f"{step.prompts:,}"},
-            {"step": step.step, "count": before - step.prompts, "kind": "went", "order": 1, "said": ""},
+            {**shared, "count": step.prompts, "kind": "left", "order": 0},
+            {**shared, "count": before - step.prompts, "kind": "went", "order": 1},
         ]
         before = step.prompts
     names = tuple(step.step for step in account.steps)
@@ -76,14 +81,13 @@ def funnel_chart(account: Account) -> TopLevelMixin:
         scale=alt.Scale(domain=["left", "went"], range=[SECOND, RISING[1]]),
         legend=alt.Legend(title=None, orient="top", symbolType="square", symbolOpacity=1),
     )
-    bars = base.mark_bar(height=_BAR * 0.7).encode(x=alt.X("sum(count):Q", title="prompts"), color=color, order="order:Q")
-    said = base.transform_filter("datum.kind === 'left'").mark_text(align="left", dx=4, color=INK, fontSize=11)
-    said = said.encode(x="total:Q", text="said:N").transform_calculate(total="datum.count")
-    dark = {"condition": {"test": f"datum.count > {0.12 * account.steps[0].prompts}", "value": "#fffdf8"}, "value": INK}
-    inside = said.mark_text(align="left", dx=4, fontSize=11).encode(x=alt.datum(0), color=alt.value(INK))
-    inside = inside.encode(color=alt.condition(dark["condition"]["test"], alt.value("#fffdf8"), alt.value(INK)))
-    chart = alt.layer(bars, inside).properties(width=_WIDTH, height=alt.Step(_BAR * 1.4))
-    return styled(chart, "What went at each step", "prompts that each step left, and those that it dropped")
+    bars = base.mark_bar(height=_BAR * 0.7).encode(
+        x=alt.X("sum(count):Q", title="prompts"), color=color, order="order:Q"
+    )
+    said = base.transform_filter("datum.kind === 'left'").mark_text(align="left", dx=5, color=INK, fontSize=11)
+    chart = alt.layer(bars, said.encode(x="end:Q", text="said:N"))
+    chart = chart.properties(width=_WIDTH, height=alt.Step(_BAR * 1.4))
+    return styled(chart, "What went at each step", "prompts that each step left, in numbers, and those that it dropped")
 
 
 def scores_chart(account: Account) -> TopLevelMixin:
@@ -102,14 +106,16 @@ def scores_chart(account: Account) -> TopLevelMixin:
     color = alt.Color(
         "of:N",
         scale=alt.Scale(domain=["all prompts", "the set"], range=[SECOND, FIRST]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolOpacity=1),
+        legend=alt.Legend(title=None, orient="top", symbolType="square", symbolOpacity=1),
     )
     kind = "count by the judge" if account.scored_by == "judge" else "expected score"
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_bar(opacity=0.55)
         .encode(
-            x=alt.X("score:Q", title=f"criteria met, {kind}", axis=alt.Axis(grid=False, values=list(range(8)))),
+            x=alt.X(
+                "score:Q", bin="binned", title=f"criteria met, {kind}", axis=alt.Axis(grid=False, values=list(range(8)))
+            ),
             x2="end:Q",
             y=alt.Y("share:Q", title="share", stack=None, axis=alt.Axis(format=".0%")),
             color=color,

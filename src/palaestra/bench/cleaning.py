@@ -1,7 +1,7 @@
 """Which prompts can be asked at all: of a fit length, without control characters, in a language that was asked for.
 
-Lengths are in characters of all turns together. The paper's program drops what has 32 characters or fewer; it cuts what is
-longer than 10,000, which changes the question, so that here it is dropped.
+Lengths are in characters of all turns together. The paper's program drops what has 32 characters or fewer; it cuts what
+is longer than 10,000, which changes the question, so that here it is dropped.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Two signs, either of which is enough:
 
-    overlap      shared word 8-grams over the 8-grams of the shorter of the two texts; a text of fewer than eight words is
-                 one n-gram. Counts of n-grams are how contamination has been reported since GPT-3 (Brown et al., 2020)
+    overlap      shared word 8-grams over the 8-grams of the shorter of the two texts; a text of fewer than eight words
+                 is one n-gram. Counts of n-grams are how contamination has been reported since GPT-3 (Brown et al.,
+                 2020)
     similarity   cosine of the two vectors, which sees a paraphrase
 
 Not here: whether a model has learnt a prompt; no text tells.

@@ -1,9 +1,9 @@
 """Prompts that are there twice: the same text, or nearly the same.
 
-The same: equal after Unicode's NFKC, in lower case, with single blanks. Nearly the same: a Jaccard similarity of the sets
-of their five-letter pieces of at least `threshold`. Candidates come from MinHash (Broder, 1997) and locality-sensitive
-hashing (Indyk and Motwani, 1998), by datasketch; each is then compared exactly, so that what is dropped is alike for
-sure, and what hashing misses stays.
+The same: equal after Unicode's NFKC, in lower case, with single blanks. Nearly the same: a Jaccard similarity of the
+sets of their five-letter pieces of at least `threshold`. Candidates come from MinHash (Broder, 1997) and
+locality-sensitive hashing (Indyk and Motwani, 1998), by datasketch; each is then compared exactly, so that what is
+dropped is alike for sure, and what hashing misses stays.
 
 Prompts are taken by their ids, and one is dropped if it is like one that stays: of a group the first by id stays, and
 there are no chains in which A goes for C's sake though they have little in common. The order of the rows plays no part.

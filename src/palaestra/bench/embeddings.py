@@ -1,7 +1,8 @@
 """Vectors of many texts, in chunks that are kept on disk as they come: what was embedded stays embedded.
 
-Texts are sorted by length before they are cut into chunks, so that those that are computed together need little padding.
-The chunks are the same whether they are computed in one run or in five, here or by Ray, and so are their texts.
+Texts are sorted by length before they are cut into chunks, so that those that are computed together need little
+padding. The chunks are the same whether they are computed in one run or in five, here or by Ray, and so are their
+texts.
 
 Not here: the embedders (`gateway/embed.py`), and the tasks of Ray (`shards.py`).
 """
@@ -42,6 +43,10 @@ class Embedded:
     vectors_PD: Vectors
     made_by: str
 
+    def take(self, places: NDArray[np.bool_]) -> Embedded:
+        """Those of the texts for which this is true."""
+        return Embedded(self.vectors_PD[places], self.made_by)
+
 
 def embed(texts: Sequence[str], source: EmbedderSource, work: Work, key: str, *, ray: bool = False) -> Embedded:
     """A vector for each text.
@@ -51,7 +56,8 @@ def embed(texts: Sequence[str], source: EmbedderSource, work: Work, key: str, *,
         source: what embeds them; loaded only if a chunk is missing.
         work: where chunks are kept.
         key: a hash of the texts.
-        ray: compute chunks in actors of Ray Data; the vectors may differ in their last digits, as those of two machines.
+        ray: compute chunks in actors of Ray Data; the vectors may differ in their last digits, as those of two
+        machines.
 
     Raises:
         InputError: there is no such embedder, or a chunk cannot be written.

@@ -1,7 +1,7 @@
 """What can be counted in a prompt's text, beside its vector: length, form, and a few kinds of words.
 
-A vector of a whole text hardly knows how long it is, or whether there is a digit in it; a judge sees both. Each feature is
-a number of one text alone. Words are English ones; in other languages those features are zero, and the rest holds.
+A vector of a whole text hardly knows how long it is, or whether there is a digit in it; a judge sees both. Each feature
+is a number of one text alone. Words are English ones; in other languages those features are zero, and the rest holds.
 """
 
 from __future__ import annotations
@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 
 _WORD = re.compile(r"\w+")
 _TASKS = frozenset(
-    "add analyze analyse build calculate compare compute convert create debug derive describe design develop determine "
-    "explain evaluate find fix generate give implement improve list make optimize outline plan prove provide rewrite show "
-    "simulate solve suggest summarize translate write".split()
+    re.findall(
+        r"\w+",
+        "add analyze analyse build calculate compare compute convert create debug derive describe design develop "
+        "determine explain evaluate find fix generate give implement improve list make optimize outline plan prove "
+        "provide rewrite show simulate solve suggest summarize translate write",
+    )
 )
-_WHO = frozenset("i i'm my me we our us".split())  # noqa: SIM905 - reads better
-_MADE_UP = frozenset("story poem song character characters fiction novel imagine funny creative joke scene dialogue".split())  # noqa: SIM905
-_CODE = re.compile(r"```|\b(?:def|class|import|return|function|const|SELECT)\b[^.?!\n]*[({:;=]|[{};]\s*$|=>|</\w+>", re.MULTILINE)
+_WHO = frozenset(("i", "my", "me", "we", "our", "us"))
+_MADE_UP = frozenset(
+    re.findall(r"\w+", "story poem song character characters fiction novel imagine funny creative joke scene dialogue")
+)
+_CODE = re.compile(
+    r"```|\b(?:def|class|import|return|function|const|SELECT)\b[^.?!\n]*[({:;=]|[{};]\s*$|=>|</\w+>", re.MULTILINE
+)
 _FORMULA = re.compile(r"\$[^$\n]+\$|\\(?:frac|sum|int|begin)\b|[0-9a-z)]\s*[=^<>]\s*[0-9a-z(]", re.IGNORECASE)
 _ITEM = re.compile(r"^\s*(?:[-*]|\d+[.)])\s", re.MULTILINE)
 

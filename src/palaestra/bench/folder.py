@@ -1,11 +1,11 @@
 """The folder of a benchmark: prompts, record and card as every set has them, and the account, the page and what went.
 
-    prompts.parquet  promptset.json  card.md      a set of prompts (`store/prompts.py`)
-    build.json                                    the account
-    dropped.parquet                               every prompt that is not in the set: where it went and why
-    labels.parquet                                the judge's answers as they came, where there was one
-    scorer.json                                   where one was learnt: `--scorer` takes it
-    page.html                                     the page
+prompts.parquet  promptset.json  card.md      a set of prompts (`store/prompts.py`)
+build.json                                    the account
+dropped.parquet                               every prompt that is not in the set: where it went and why
+labels.parquet                                the judge's answers as they came, where there was one
+scorer.json                                   where one was learnt: `--scorer` takes it
+page.html                                     the page
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ Words by class-based TF-IDF (Grootendorst, 2022): in topic c, word t weighs
 
     tf(t, c) * log(1 + A / f(t))
 
-with tf(t, c) its share of the topic's words, f(t) its count in all topics, and A the mean number of words of a topic.
-No two topics have the same name: a reader of a table could not tell them apart.
+with tf(t, c) its share of the topic's words, f(t) its count in all topics, and A the mean number of words of a topic. A
+word counts once for each prompt that has it: else one long program names a topic after its variables. No two topics
+have the same name: a reader of a table could not tell them apart.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ _MOST_LETTERS = 80
 _WORD = re.compile(r"[^\W\d_][\w+#'-]*[\w+#]")
 _SYSTEM = "You give short names to groups of questions."
 _ASKED = (
-    "Here are {count} questions that people asked, each on one line. They belong to one topic. Name the topic in at most "
-    "five words, as specific as holds for most of them. Answer with the name alone, without quotation marks.\n\n{lines}"
+    "Here are {count} questions that people asked, each on one line. They belong to one topic. Name the topic in at "
+    "most five words, as specific as holds for most of them. Answer with the name alone, without quotation "
+    "marks.\n\n{lines}"
 )
 
 
@@ -43,10 +45,10 @@ def words_of_topics(texts: Mapping[int, Sequence[str]], count: int = WORDS) -> d
     """
     stop = _stop_words()
     counts = {
-        topic: Counter(word for text in said for word in _WORD.findall(text.lower()) if word not in stop)
+        topic: Counter(word for text in said for word in set(_WORD.findall(text.lower())) - stop)
         for topic, said in texts.items()
     }
-    everywhere = Counter()
+    everywhere: Counter[str] = Counter()
     for words in counts.values():
         everywhere.update(words)
     mean = sum(everywhere.values()) / max(len(counts), 1)
@@ -113,4 +115,15 @@ def read_name(text: str) -> str | None:
 def _stop_words() -> frozenset[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return frozenset(ENGLISH_STOP_WORDS) | {"don't", "i'm", "it's", "i've", "i'd", "can't", "what's", "use", "using", "like"}
+    return frozenset(ENGLISH_STOP_WORDS) | {
+        "don't",
+        "i'm",
+        "it's",
+        "i've",
+        "i'd",
+        "can't",
+        "what's",
+        "use",
+        "using",
+        "like",
+    }

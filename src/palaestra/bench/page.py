@@ -22,11 +22,17 @@ def bench_page(record: PromptSet, account: Account, prompts: Sequence[Prompt]) -
         MissingPartError: the extra `plots` is not installed.
     """
     topics = sum(line.chosen > 0 for line in account.topics)
-    verdict = f"{len(prompts):,} prompts from {topics} of {len(account.topics)} topics, out of {account.steps[0].prompts:,}."
+    verdict = (
+        f"{len(prompts):,} prompts from {topics} of {len(account.topics)} topics, out of {account.steps[0].prompts:,}."
+    )
     drawn = picture(map_chart(account), "map")
     side = "".join(
         picture(chart, key, 3)
-        for key, chart in (("funnel", funnel_chart(account)), ("scores", scores_chart(account)), ("sizes", sizes_chart(account)))
+        for key, chart in (
+            ("funnel", funnel_chart(account)),
+            ("scores", scores_chart(account)),
+            ("sizes", sizes_chart(account)),
+        )
     )
     body = [
         f'<p class="verdict">{escape(verdict)} {escape(_by(account))}</p>',
@@ -123,4 +129,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], names: Sequence[i
         )
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return scrolling(f"<table><thead><tr>{cells(head, 'th')}</tr></thead><tbody>{body}</tbody></table>", escape(head[0]))
+    return scrolling(
+        f"<table><thead><tr>{cells(head, 'th')}</tr></thead><tbody>{body}</tbody></table>", escape(head[0])
+    )

@@ -1,8 +1,8 @@
 """Prompts and all that is known of them, in one table that is only ever cut as a whole.
 
-The reference program keeps its list of clusters beside its list of prompts, filters the second alone, and exports prompts
-with other prompts' topics. Here a prompt's topic, score and place are columns of the same table, `take` cuts all of them
-at once, and a table whose columns differ in length cannot be made.
+The reference program keeps its list of clusters beside its list of prompts, filters the second alone, and exports
+prompts with other prompts' topics. Here a prompt's topic, score and place are columns of the same table, `take` cuts
+all of them at once, and a table whose columns differ in length cannot be made.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from palaestra.schema import Prompt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """Prompts with their columns: topic (-1 for none), chances of the criteria, score, score on the thresholds' scale."""
+    """Prompts, and for each its topic (-1 for none), chances of the criteria, score, and score for the thresholds."""
 
     prompts: tuple[Prompt, ...]
     topic_P: NDArray[np.int64]

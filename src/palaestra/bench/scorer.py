@@ -1,15 +1,16 @@
 """A local scorer: what a judge said of some hundred prompts, learnt, and foretold for all.
 
-One logistic regression with a ridge for each criterion (Hoerl and Kennard, 1970; Le Cessie and Van Houwelingen, 1992) on
-vectors and text features, both standardised. The strength of the ridge is chosen for each criterion by the log loss in
-cross-validation within the training prompts. A criterion that nearly all or nearly none meet is not learnt: it has its
-share, (met + 1) / (prompts + 2), for every prompt.
+One logistic regression with a ridge for each criterion (Hoerl and Kennard, 1970; Le Cessie and Van Houwelingen, 1992)
+on vectors and text features, both standardised. The strength of the ridge is chosen for each criterion by the log loss
+in cross-validation within the training prompts. A criterion that nearly all or nearly none meet is not learnt: it has
+its share, (met + 1) / (prompts + 2), for every prompt.
 
-The sum of the seven probabilities is the expected score. It is no count: it is drawn to the middle, and hardly reaches six
-where one prompt in five meets six criteria. `cuts` bring it to the judge's scale: the expected score of equal rank
+The sum of the seven probabilities is the expected score. It is no count: it is drawn to the middle, and hardly reaches
+six where one prompt in five meets six criteria. `cuts` bring it to the judge's scale: the expected score of equal rank
 (equipercentile equating, Kolen and Brennan, 2014), so that as many prompts reach k as the judge gave k.
 
-A scorer is a JSON file: numbers, and the name of the embedder that its vectors must come from. Nothing in it is executed.
+A scorer is a JSON file: numbers, and the name of the embedder that its vectors must come from. Nothing in it is
+executed.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ class Scorer(Record):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Scorer:
-        lengths = {len(self.mean), len(self.scale), *(len(one.weights) for one in self.criteria.values() if one.weights)}
+        lengths = {
+            len(self.mean),
+            len(self.scale),
+            *(len(one.weights) for one in self.criteria.values() if one.weights),
+        }
         if tuple(self.criteria) != NAMES or self.features != FEATURES or len(lengths) != 1:
             raise ValueError("found other criteria, features or lengths than this version's, expected a scorer of it")
         if not all(scale > 0 for scale in self.scale):
@@ -114,6 +119,7 @@ class Standard:
         return cls(x_PF.mean(axis=0), np.where(scale_F > 1e-9, scale_F, 1.0))  # noqa: PLR2004 - rounding
 
     def __call__(self, x_PF: Floats) -> Floats:
+        """The features, standardised."""
         return (x_PF - self.mean_F) / self.scale_F
 
 
@@ -185,7 +191,9 @@ def read_scorer(path: str | Path) -> Scorer:
         said = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ")
         raise InputError(f"{path}: {said}; expected a scorer that this version of palaestra wrote") from error
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"cannot read the scorer {path}: {error}; expected the JSON file of a trained scorer") from error
+        raise InputError(
+            f"cannot read the scorer {path}: {error}; expected the JSON file of a trained scorer"
+        ) from error
 
 
 def _chance(z_PF: Floats, criterion: Weights) -> Floats:

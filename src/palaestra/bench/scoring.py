@@ -1,10 +1,10 @@
-"""Scores of all prompts: by a judge that looks at each, or by a scorer, given or learnt from a judge's labels of some."""
+"""Scores of all prompts: by a judge that looks at each, or by a scorer, given or learnt from some of its labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from palaestra.bench.account import Labels
 from palaestra.bench.asking import Ask
 from palaestra.bench.criteria import NAMES, Label, label_prompts, met_PC
+from palaestra.bench.embeddings import Embedded
 from palaestra.bench.features import text_features
 from palaestra.bench.scorer import Floats, Scorer
 from palaestra.bench.stages import Artefact, Work, content
@@ -19,9 +20,6 @@ from palaestra.bench.training import draw_to_label, stands_for, train_scorer
 from palaestra.errors import InputError
 from palaestra.schema import Prompt
 from palaestra.store.prompts import prompts_sha256
-
-if TYPE_CHECKING:
-    from palaestra.bench.build import BenchConfig
 
 Scale = Literal["judge", "expected"]
 _REVISION = 1
@@ -40,80 +38,88 @@ class Scores:
     warnings: list[str] = field(default_factory=list)
 
 
-def by_scorer(
-    prompts: Sequence[Prompt],
-    vectors_PD: NDArray[np.float32],
-    scorer: Scorer,
-    made_by: str,
-    work: Work,
-    scale: Scale,
-) -> Scores:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a judge is used: it labels `label` prompts for a scorer, or all prompts where that is None."""
+
+    ask: Ask
+    label: int | None
+    scale: Scale
+    draw_seed: int
+    learning_seed: int
+
+
+def by_scorer(prompts: Sequence[Prompt], embedded: Embedded, scorer: Scorer, work: Work, scale: Scale) -> Scores:
     """Scores by a scorer that is there.
 
     Raises:
         InputError: its vectors come from another embedder.
     """
-    if made_by.partition("/")[0] != scorer.embedder.partition("/")[0]:
+    if embedded.made_by.partition("/")[0] != scorer.embedder.partition("/")[0]:
         raise InputError(
-            f"found vectors of {made_by}, the scorer has learnt from those of {scorer.embedder}: give that embedder"
+            f"found vectors of {embedded.made_by}, the scorer has learnt from those of {scorer.embedder}: "
+            "give that --embedder"
         )
-    features_PF = _features(prompts, work)
-    return _of(scorer, vectors_PD, features_PF, scale)
+    return _of(scorer, embedded, _features(prompts, work), scale)
 
 
 def by_judge(
-    prompts: Sequence[Prompt],
-    vectors_PD: NDArray[np.float32],
-    topic_P: NDArray[np.int64],
-    made_by: str,
-    ask: Ask,
-    work: Work,
-    config: BenchConfig,
-    label_seed: int,
-    learning_seed: int,
+    prompts: Sequence[Prompt], embedded: Embedded, topic_P: NDArray[np.int64], asking: Asking, work: Work
 ) -> Scores:
     """Scores by a judge: of all prompts, or of some, from which a scorer learns.
 
     Raises:
         InputError: the judge does not answer, or too few of its answers can be read.
     """
-    asked = np.arange(len(prompts)) if config.label is None else draw_to_label(topic_P, config.label, label_seed)
+    asked = np.arange(len(prompts))
+    if asking.label is not None:
+        asked = draw_to_label(topic_P, asking.label, asking.draw_seed)
     drawn = [prompts[place] for place in asked.tolist()]
-    labels = label_prompts(drawn, ask, work, prompts_sha256(drawn))
+    labels = label_prompts(drawn, asking.ask, work, prompts_sha256(drawn))
     read = np.array([label.met is not None for label in labels], dtype=bool)
     met_LC = met_PC([label for label in labels if label.met is not None])
-    counts = _counts(labels, ask.judge)
-    rows = [asdict(label) for label in labels]
-    if config.label is None:
+    counts, rows = _counts(labels, asking.ask.judge), [asdict(label) for label in labels]
+    if asking.label is None:
         chance_PC = np.zeros((len(prompts), len(NAMES)))
-        chance_PC[asked[read]] = met_LC
+        chance_PC[read] = met_LC
         return Scores(chance_PC, chance_PC.sum(axis=1), read, None, counts, rows)
     features_PF = _features(prompts, work)
-    labelled = asked[read]
+    scorer = _trained(embedded, features_PF, topic_P, labelled_L=asked[read], met_LC=met_LC, asking=asking, work=work)
+    return replace(_of(scorer, embedded, features_PF, asking.scale), counts=counts, labels=rows)
 
+
+def _trained(
+    embedded: Embedded,
+    features_PF: Floats,
+    topic_P: NDArray[np.int64],
+    *,
+    labelled_L: NDArray[np.int64],
+    met_LC: NDArray[np.bool_],
+    asking: Asking,
+    work: Work,
+) -> Scorer:
     def make() -> Artefact:
         trained = train_scorer(
-            np.hstack([vectors_PD, features_PF]),
-            labelled,
+            np.hstack([embedded.vectors_PD.astype(np.float64), features_PF]),
+            labelled_L,
             met_LC,
-            stands_for(topic_P, labelled),
-            embedder=made_by,
-            judge=ask.judge,
-            seed=learning_seed,
+            stands_for(topic_P, labelled_L),
+            embedder=embedded.made_by,
+            judge=asking.ask.judge,
+            seed=asking.learning_seed,
         )
         return Artefact(meta=trained.to_dict())
 
-    key = {"vectors": content(vectors_PD, features_PF, topic_P, labelled, met_LC), "seed": learning_seed}
-    scorer = Scorer.from_dict(work.stage("scorer", {"revision": _REVISION, "judge": ask.judge, **key}, make).meta)
-    scores = _of(scorer, vectors_PD, features_PF, config.scale)
-    return Scores(scores.chance_PC, scores.scale_P, scores.has_P, scorer, counts, rows, _constant(scorer))
+    known = content(embedded.vectors_PD, features_PF, topic_P, labelled_L, met_LC)
+    key = {"revision": _REVISION, "judge": asking.ask.judge, "known": known, "seed": asking.learning_seed}
+    return Scorer.from_dict(work.stage("scorer", key, make).meta)
 
 
-def _of(scorer: Scorer, vectors_PD: NDArray[np.float32], features_PF: Floats, scale: Scale) -> Scores:
-    chance_PC = scorer.chances(vectors_PD, features_PF)
+def _of(scorer: Scorer, embedded: Embedded, features_PF: Floats, scale: Scale) -> Scores:
+    chance_PC = scorer.chances(embedded.vectors_PD, features_PF)
     expected_P = chance_PC.sum(axis=1)
     scale_P = scorer.equated(expected_P) if scale == "judge" else expected_P
-    return Scores(chance_PC, scale_P, np.ones(len(vectors_PD), dtype=bool), scorer, warnings=_constant(scorer))
+    return Scores(chance_PC, scale_P, np.ones(len(chance_PC), dtype=bool), scorer, warnings=_constant(scorer))
 
 
 def _features(prompts: Sequence[Prompt], work: Work) -> Floats:

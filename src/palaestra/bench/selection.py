@@ -5,14 +5,14 @@ Two rounds, as in the paper, whose second round had a stronger judge; with one j
     first     prompts below `first_score` go, and topics whose mean is below `first_mean`
     second    prompts below `score` go, and topics whose mean is below `mean`
 
-The mean of a topic is over the prompts that are there when the round begins: in the second over what the first one left.
-Scores are counts of criteria by a judge. Expected scores of a scorer are held against the same thresholds on the judge's
-scale (`scorer.Scorer.equated`), or as they are.
+The mean of a topic is over the prompts that are there when the round begins: in the second over what the first one
+left. Scores are counts of criteria by a judge. Expected scores of a scorer are held against the same thresholds on the
+judge's scale (`scorer.Scorer.equated`), or as they are.
 
 The draw: `per_topic` prompts at random from each of `size / per_topic` topics. If there are more topics, they are drawn
-too, from each upper topic in proportion to its topics. If there are fewer, or if one is short, further prompts are drawn
-in turns, one from each topic that has some left, until the size is reached or nothing is left. Topics and prompts are
-taken in the order of a seeded permutation; the same pool and seed give the same set, in order of topic and id.
+too, from each upper topic in proportion to its topics. If there are fewer, or if one is short, further prompts are
+drawn in turns, one from each topic that has some left, until the size is reached or nothing is left. Topics and prompts
+are taken in the order of a seeded permutation; the same pool and seed give the same set, in order of topic and id.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from palaestra.bench.pool import Pool
 Places = NDArray[np.int64]
 
 
+ROUNDS = ("topics", "first round", "second round")
+"""The steps at which a prompt may fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """What a prompt and its topic must reach."""
@@ -40,26 +44,16 @@ class Thresholds:
 
 def above(pool: Pool, thresholds: Thresholds) -> tuple[Pool, list[Dropped]]:
     """The prompts that pass both rounds, and those that do not. Outliers, in no topic, do not pass."""
-    dropped: list[Dropped] = []
-    scale_P, topic_P = pool.scale_P, pool.topic_P
-    here_P = _drop(pool, topic_P >= 0, "topics", "in no topic", np.ones(len(pool), dtype=bool), dropped)
-    kept_P = _drop(
-        pool, scale_P >= thresholds.first_score, "first round", f"score below {thresholds.first_score:g}", here_P, dropped
-    )
-    kept_P = _drop(
-        pool,
-        _topic_means(scale_P, topic_P, here_P) >= thresholds.first_mean,
-        "first round",
-        f"mean of the topic below {thresholds.first_mean:g}",
-        kept_P,
-        dropped,
-    )
-    means_P = _topic_means(scale_P, topic_P, kept_P)
-    kept_P = _drop(pool, scale_P >= thresholds.score, "second round", f"score below {thresholds.score:g}", kept_P, dropped)
-    kept_P = _drop(
-        pool, means_P >= thresholds.mean, "second round", f"mean of the topic below {thresholds.mean:g}", kept_P, dropped
-    )
-    return pool.take(kept_P), dropped
+    sieve = _Sieve(pool, np.ones(len(pool), dtype=bool), [])
+    sieve.pass_only(pool.topic_P >= 0, "topics", "in no topic")
+    for step, score, mean in (
+        ("first round", thresholds.first_score, thresholds.first_mean),
+        ("second round", thresholds.score, thresholds.mean),
+    ):
+        mean_P = sieve.topic_means()
+        sieve.pass_only(pool.scale_P >= score, step, f"score below {score:g}")
+        sieve.pass_only(mean_P >= mean, step, f"mean of the topic below {mean:g}")
+    return pool.take(sieve.here_P), sieve.dropped
 
 
 def draw(pool: Pool, upper_T: Places, *, size: int, per_topic: int, seed: int) -> Pool:
@@ -105,21 +99,22 @@ def _topics_drawn(topics: list[int], upper_T: Places, wanted: int, rng: np.rando
     return [*picked, *rng.permutation(rest).tolist()]
 
 
-def _drop(
-    pool: Pool, passes_P: NDArray[np.bool_], step: str, reason: str, here_P: NDArray[np.bool_], dropped: list[Dropped]
-) -> NDArray[np.bool_]:
-    """Who of those that are here passes; who does not is noted."""
-    dropped += [Dropped(pool.prompts[place].id, step, reason) for place in np.flatnonzero(here_P & ~passes_P).tolist()]
-    return here_P & passes_P
+@dataclass(slots=True)
+class _Sieve:
+    pool: Pool
+    here_P: NDArray[np.bool_]
+    dropped: list[Dropped]
 
+    def pass_only(self, passes_P: NDArray[np.bool_], step: str, reason: str) -> None:
+        """Who of those that are here does not pass goes."""
+        fails = np.flatnonzero(self.here_P & ~passes_P).tolist()
+        self.dropped += [Dropped(self.pool.prompts[place].id, step, reason) for place in fails]
+        self.here_P = self.here_P & passes_P
 
-def _topic_means(
-    scale_P: NDArray[np.float64], topic_P: Places, here_P: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """For each prompt the mean of its topic over the prompts that are here; NaN where there are none."""
-    counted_P = here_P & (topic_P >= 0)
-    sums_T = np.bincount(topic_P[counted_P], scale_P[counted_P], minlength=topic_P.max(initial=0) + 1)
-    counts_T = np.bincount(topic_P[counted_P], minlength=len(sums_T))
-    with np.errstate(invalid="ignore"):
-        mean_T = sums_T / counts_T
-    return np.where(topic_P >= 0, mean_T[topic_P], np.nan)
+    def topic_means(self) -> NDArray[np.float64]:
+        """For each prompt the mean of its topic over the prompts that are here; NaN where there are none."""
+        topic_P, here_P = self.pool.topic_P, self.here_P
+        counts_T = np.bincount(topic_P[here_P], minlength=topic_P.max(initial=0) + 1)
+        sums_T = np.bincount(topic_P[here_P], self.pool.scale_P[here_P], minlength=len(counts_T))
+        with np.errstate(invalid="ignore"):
+            return np.where(topic_P >= 0, (sums_T / counts_T)[topic_P], np.nan)

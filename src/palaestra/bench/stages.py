@@ -1,8 +1,8 @@
 """Artefacts of a build on disk: each stage's result in one file, named by a hash of all that it depends on.
 
-A file is written beside its place and moved there, so that it is whole or not there; after kill -9 the same command finds
-what was done, and computes the rest. Nothing is ever looked up by time or by name alone: another setting, another input
-or another revision of a stage is another file.
+A file is written beside its place and moved there, so that it is whole or not there; after kill -9 the same command
+finds what was done, and computes the rest. Nothing is ever looked up by time or by name alone: another setting, another
+input or another revision of a stage is another file.
 
 An artefact is a set of arrays and a JSON object in one .npz, without pickles.
 """
@@ -79,9 +79,7 @@ class Work:
         self.tell(name, 1, 1)
         return artefact
 
-    def chunks(
-        self, name: str, key: Mapping[str, Any], count: int, make: Callable[[int], Artefact]
-    ) -> list[Artefact]:
+    def chunks(self, name: str, key: Mapping[str, Any], count: int, make: Callable[[int], Artefact]) -> list[Artefact]:
         """A stage in parts, each kept as soon as it is made."""
         folder = self.parts(name, key)
         found = []

@@ -2,14 +2,14 @@
 
     reduce    principal components (50), then UMAP (McInnes, Healy and Melville, 2018) to five dimensions
     cluster   HDBSCAN (Campello, Moulavi and Sander, 2013) with a least size of a topic
-    assign    an outlier joins the topic with the nearest centroid in the space of the vectors, if their cosine is at least
-              the threshold; else it stays an outlier, in no topic
+    assign    an outlier joins the topic with the nearest centroid in the space of the vectors, if their cosine is at
+              least the threshold; else it stays an outlier, in no topic
     upper     centroids agglomerated (average linkage of cosines) into a few upper topics
     map       UMAP to two dimensions, for the eye alone: nothing is computed from it
 
 After the pipeline of BERTopic (Grootendorst, 2022). Vectors have unit length, so that Euclidean neighbours are those of
-the cosine. Everything is seeded and runs on one thread: the same vectors and the same seed give the same topics. No prompt
-is left out for the sake of time.
+the cosine. Everything is seeded and runs on one thread: the same vectors and the same seed give the same topics. No
+prompt is left out for the sake of time.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _reduced(vectors_PD: Floats, seed: int, tell: Tell) -> tuple[Floats, Floats]
     with one_thread():
         principal_PC = _principal(vectors_PD)
     neighbours = min(_NEIGHBOURS, len(principal_PC) - 1)
-    random = np.random.RandomState(seed)  # noqa: NPY002 - what UMAP takes
+    random = np.random.RandomState(seed)
     known = graph(principal_PC, neighbours, "euclidean", {}, False, random, n_jobs=1)  # noqa: FBT003 - positional there
     shared = {"n_neighbors": neighbours, "precomputed_knn": known, "random_state": seed, "init": "pca", "n_jobs": 1}
     found = []

@@ -1,15 +1,17 @@
 """What a scorer is worth: cross-validated, each figure with an interval.
 
-Every labelled prompt is foretold once by a scorer that has not seen it (five folds; the ridge is chosen anew within each).
-For a criterion:
+Every labelled prompt is foretold once by a scorer that has not seen it (five folds; the ridge is chosen anew within
+each). For a criterion:
 
-    auc      the chance that a prompt that meets it has the greater chance than one that does not (Hanley and McNeil, 1982)
+    auc      the chance that a prompt that meets it has the greater chance than one that does not (Hanley and McNeil,
+             1982)
     slope    of what is true on what was foretold, by least squares: 1 is calibrated, below 1 overconfident
     gap      mean foretold chance minus the share that meets it: 0 is calibrated in the large
 
-For the score: Pearson's and Spearman's correlation of the expected score with the judge's count, and of the prompts that
-the judge gave six or more the share that the equated score finds, and the reverse. Intervals are percentiles over
-resampled prompts (Efron and Tibshirani, 1993); they hold the folds and their fits fixed, so that they are somewhat narrow.
+For the score: Pearson's and Spearman's correlation of the expected score with the judge's count, and of the prompts
+that the judge gave six or more the share that the equated score finds, and the reverse. Intervals are percentiles over
+resampled prompts (Efron and Tibshirani, 1993); they hold the folds and their fits fixed, so that they are somewhat
+narrow.
 
 Not here: whether the judge is right.
 """
@@ -30,6 +32,7 @@ Bools = NDArray[np.bool_]
 HARD = 6
 """Criteria of a hard prompt."""
 _RESAMPLES = 1000
+_ROUNDING = 1e-12
 
 
 class Figure(Struct):
@@ -134,7 +137,8 @@ def _moments(x_P: Floats, y_P: Floats, weight_RP: Floats) -> tuple[Floats, Float
     x_R, y_R = weight_RP @ x_P / total_R, weight_RP @ y_P / total_R
     xx_R = weight_RP @ x_P**2 / total_R - x_R**2
     yy_R = weight_RP @ y_P**2 / total_R - y_R**2
-    return np.where(xx_R > 1e-12, xx_R, np.nan), np.where(yy_R > 1e-12, yy_R, np.nan), weight_RP @ (x_P * y_P) / total_R - x_R * y_R  # noqa: E501, PLR2004 - rounding
+    xx_R, yy_R = (np.where(variance_R > _ROUNDING, variance_R, np.nan) for variance_R in (xx_R, yy_R))
+    return xx_R, yy_R, weight_RP @ (x_P * y_P) / total_R - x_R * y_R
 
 
 def _slope(x_P: Floats, y_P: Floats, weight_RP: Floats) -> Floats:

@@ -13,14 +13,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from palaestra import console
-from palaestra.bench.asking import Ask, Question, Reply
+from palaestra.bench.asking import Question, Reply
 from palaestra.bench.build import BenchConfig
 from palaestra.cli.flags import HtmlTarget, JsonTarget
 from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.schema import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from palaestra.bench.account import Account
     from palaestra.bench.stages import Tell
@@ -182,7 +182,7 @@ def _judge(specs: Sequence[ModelSpec], name: str) -> ModelSpec:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress() -> Generator[Tell]:
     """Bars on standard error, one a stage; none in a pipe."""
     with Progress(console=console.err, disable=not console.err.is_terminal) as progress:
         tasks: dict[str, Any] = {}

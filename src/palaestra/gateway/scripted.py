@@ -7,9 +7,9 @@
     fail       breaks off after `after` words
     silent     never begins
     empty      ends without a word
-    criteria   labels the text between <prompt> and </prompt> by a rule, as a judge of prompts is asked to: a list of those
-               numbers of 1 to 7 whose rule in `CRITERIA_RULES` holds; any other question is answered with its three longest
-               words, which make a short name
+    criteria   labels the text between <prompt> and </prompt> by a rule, as a judge of prompts is asked to: a list of
+               those numbers of 1 to 7 whose rule in `CRITERIA_RULES` holds; any other question is answered with its
+               three longest words, which make a short name
 
 The same messages and seed bring the same answer. An answer never names the model.
 """
@@ -32,13 +32,17 @@ CRITERIA_RULES: tuple[re.Pattern[str], ...] = (
     re.compile(r"[0-9]"),
     re.compile(r"\w{12,}"),
     re.compile(r"(?:\w+\W+){40,}"),
-    re.compile(r"\b(?:solve|find|fix|calculate|compute|prove|implement|design|derive|debug|optimi[sz]e|why|how)\b", re.I),
-    re.compile(r"\b(?:story|poem|song|imagine|creative|character|novel|idea|ideas|write|fiction)\b", re.I),
-    re.compile(r"```|[{}]|\b(?:code|function|python|java|c\+\+|sql|algorithm|equation|theorem|api|def|import)\b", re.I),
-    re.compile(r"\b(?:i|my|we|our|company|customer|business|work|job|project)\b", re.I),
+    re.compile(
+        r"\b(?:solve|find|fix|calculate|compute|prove|implement|design|derive|debug|optimize|why|how)\b", re.IGNORECASE
+    ),
+    re.compile(r"\b(?:story|poem|song|imagine|creative|character|novel|idea|ideas|write|fiction)\b", re.IGNORECASE),
+    re.compile(
+        r"```|[{}]|\b(?:code|function|python|java|c\+\+|sql|algorithm|equation|theorem|api|def|import)\b", re.IGNORECASE
+    ),
+    re.compile(r"\b(?:i|my|we|our|company|customer|business|work|job|project)\b", re.IGNORECASE),
 )
-"""When `criteria` says that a prompt meets a criterion: a digit, a word of twelve letters, forty words, something to work
-out, something to make up, code or formulas, somebody's own affairs. A rule to be learnt, and no judgement."""
+"""When `criteria` says that a prompt meets a criterion: a digit, a word of twelve letters, forty words, something to
+work out, something to make up, code or formulas, somebody's own affairs. A rule to be learnt, and no judgement."""
 _WORDS = "the of a wrestler ground sand oil coach turns holds lifts learns throws rests wins loses again".split()  # noqa: SIM905 - reads better
 _FIXED = """## A short lesson
 
