@@ -34,7 +34,12 @@ class Ask(Protocol):
 
     @property
     def judge(self) -> str:
-        """The judge's name: labels of two judges are kept apart."""
+        """The judge's name, for the reader."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Another text for another judge, though it have the same name: what is kept of one is not the other's."""
         ...
 
     def __call__(self, questions: Sequence[Question]) -> Sequence[Reply]:

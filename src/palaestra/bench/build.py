@@ -325,7 +325,7 @@ def _named(run: _Run, prompts: Sequence[Prompt], topics: Topics) -> tuple[list[s
         names, without = names_by_judge(words, texts, ask, seed)
         return Artefact(meta={"names": list(names.values()), "without": without})
 
-    key = {"judge": ask.judge, "topics": content(topics.topic_P), "prompts": prompts_sha256(prompts), "seed": seed}
+    key = {"judge": ask.identity, "topics": content(topics.topic_P), "prompts": prompts_sha256(prompts), "seed": seed}
     found = run.work.stage("names", {"revision": _REVISION, **key}, make).meta
     return found["names"], uppers, found["without"]
 

@@ -96,7 +96,7 @@ def label_prompts(prompts: Sequence[Prompt], ask: Ask, work: Work, key: str) -> 
     cuts = range(0, len(prompts), _AT_ONCE)
     parts = work.chunks(
         "labels",
-        {"judge": ask.judge, "prompts": key, "question": [_ASKED, _SYSTEM, CRITERIA, LONGEST], "chunk": _AT_ONCE},
+        {"judge": ask.identity, "prompts": key, "question": [_ASKED, _SYSTEM, CRITERIA, LONGEST], "chunk": _AT_ONCE},
         len(cuts),
         lambda number: _asked(prompts[cuts[number] : cuts[number] + _AT_ONCE], ask),
     )

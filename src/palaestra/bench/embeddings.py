@@ -31,6 +31,12 @@ class EmbedderSource:
     precision: Precision = "auto"
     specs: tuple[ModelSpec, ...] = ()
 
+    @property
+    def identity(self) -> list[str]:
+        """What tells its vectors from those of another: also of another endpoint of the same name."""
+        where = [f"{spec.endpoint} {spec.api_name}" for spec in self.specs if spec.name == self.name]
+        return [self.name, *(where or [self.precision])]
+
     def make(self) -> Embedder:
         """The embedder, loaded."""
         return embedder(self.name, self.specs, self.precision)
@@ -66,7 +72,7 @@ def embed(texts: Sequence[str], source: EmbedderSource, work: Work, key: str, *,
     """
     order_P = np.array(sorted(range(len(texts)), key=lambda place: (len(texts[place]), place)))
     cuts = [order_P[start : start + CHUNK] for start in range(0, len(order_P), CHUNK)]
-    folder_key = {"texts": key, "embedder": source.name, "precision": source.precision, "chunk": CHUNK}
+    folder_key = {"texts": key, "embedder": source.identity, "chunk": CHUNK}
     if ray:
         _with_ray(texts, cuts, source, work, folder_key)
     loaded: list[Embedder] = []

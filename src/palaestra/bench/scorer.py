@@ -37,7 +37,7 @@ Bools = NDArray[np.bool_]
 
 FEWEST = 8
 """So many prompts at least must meet a criterion, and as many not, for it to be learnt."""
-_RIDGES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+_RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 1.0)
 """Values of scikit-learn's C: features have variance one, and there are hundreds."""
 _INNER = 4
 _SHIFT = 100.0

@@ -111,7 +111,7 @@ def _trained(
         return Artefact(meta=trained.to_dict())
 
     known = content(embedded.vectors_PD, features_PF, topic_P, labelled_L, met_LC)
-    key = {"revision": _REVISION, "judge": asking.ask.judge, "known": known, "seed": asking.learning_seed}
+    key = {"revision": _REVISION, "judge": asking.ask.identity, "known": known, "seed": asking.learning_seed}
     return Scorer.from_dict(work.stage("scorer", key, make).meta)
 
 

@@ -9,9 +9,12 @@ millions of prompts never meet on one machine. Ray is started on the loopback in
 from __future__ import annotations
 
 import io
+import logging
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,7 +52,7 @@ def embed_in_actors(
     """
     rows = [{"number": number, "texts": list(texts)} for number, texts in chunks.items()]
     for row in _mapped(rows, _EmbedsChunks, (source,), actors):
-        vectors_PD = np.load(io.BytesIO(row["vectors"]), allow_pickle=False)
+        vectors_PD = np.load(io.BytesIO(row["result"]), allow_pickle=False)
         yield int(row["number"]), Artefact({"vectors": vectors_PD}, {"made_by": str(row["made_by"])})
 
 
@@ -83,29 +86,46 @@ def score_parts(
         return pl.concat([_scored_part(path, embed, trained) for path in paths])
     rows = [{"number": number, "path": path} for number, path in enumerate(paths)]
     found = sorted(_mapped(rows, _ScoresParts, (source, trained.to_dict()), actors), key=lambda row: row["number"])
-    return pl.concat([pl.read_ipc(row["scores"]) for row in found])
+    return pl.concat([pl.read_ipc(io.BytesIO(row["result"])) for row in found])
 
 
-class _EmbedsChunks:
+class _Actor(ABC):
+    """Loads an embedder, and works off rows. What fails comes back as a row: Ray would wrap it beyond recognition."""
+
     def __init__(self, source: EmbedderSource) -> None:
-        self._embed = source.make()
+        self._load = cache(source.make)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        made = [embedded_chunk(list(texts), self._embed) for texts in batch["texts"]]
-        return {
-            "number": list(batch["number"]),
-            "vectors": [_bytes(artefact["vectors"]) for artefact in made],
-            "made_by": [artefact.meta["made_by"] for artefact in made],
-        }
+        rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        made = [{"number": int(row["number"]), "kind": "", "error": ""} | self._tried(row) for row in rows]
+        return {name: [row[name] for row in made] for name in ("number", "kind", "error", "result", "made_by")}
+
+    def _tried(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            embed = self._load()
+            return {"result": self.work(row, embed), "made_by": embed.name}
+        except PalaestraError as error:
+            return {"kind": type(error).__name__, "error": str(error), "result": b"", "made_by": ""}
+
+    @abstractmethod
+    def work(self, row: Mapping[str, Any], embed: Embedder) -> bytes:
+        """What is made of a row."""
 
 
-class _ScoresParts:
+class _EmbedsChunks(_Actor):
+    def work(self, row: Mapping[str, Any], embed: Embedder) -> bytes:
+        np.save(stream := io.BytesIO(), embedded_chunk(list(row["texts"]), embed)["vectors"], allow_pickle=False)
+        return stream.getvalue()
+
+
+class _ScoresParts(_Actor):
     def __init__(self, source: EmbedderSource, scorer: Mapping[str, Any]) -> None:
-        self._embed, self._scorer = source.make(), Scorer.from_dict(scorer)
+        super().__init__(source)
+        self._scorer = Scorer.from_dict(scorer)
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        frames = [_scored_part(str(path), self._embed, self._scorer) for path in batch["path"]]
-        return {"number": list(batch["number"]), "scores": [_ipc(frame) for frame in frames]}
+    def work(self, row: Mapping[str, Any], embed: Embedder) -> bytes:
+        _scored_part(str(row["path"]), embed, self._scorer).write_ipc(stream := io.BytesIO())
+        return stream.getvalue()
 
 
 def _scored_part(path: str, embed: Embedder, scorer: Scorer) -> pl.DataFrame:
@@ -128,20 +148,26 @@ def _mapped(
     if not rows:
         return
     ray = _imported()
-    with _running(ray), _unwrapped(ray):
+    with _running(ray):
         import ray.data
 
         ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         size = min(actors or os.cpu_count() or 1, len(rows))
-        found = ray.data.from_items(list(rows), override_num_blocks=len(rows)).map_batches(
+        mapped = ray.data.from_items(list(rows), override_num_blocks=len(rows)).map_batches(
             actor, fn_constructor_args=given, batch_size=1, compute=ray.data.ActorPoolStrategy(size=size), num_cpus=1
         )
-        yield from _rows(found.iter_batches(batch_size=None, batch_format="pyarrow"))
+        for batch in mapped.iter_batches(batch_size=None, batch_format="pyarrow"):
+            for row in batch.to_pylist():
+                yield _checked(row)
 
 
-def _rows(batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    for batch in batches:
-        yield from batch.to_pylist()
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, if nothing failed."""
+    if row["error"]:
+        known = {kind.__name__: kind for kind in (InputError, MissingPartError)}
+        raise known.get(row["kind"], PalaestraError)(row["error"])
+    return row
 
 
 @contextmanager
@@ -168,20 +194,6 @@ def _running(ray: ModuleType) -> Generator[None]:
             ray.shutdown()
 
 
-@contextmanager
-def _unwrapped(ray: ModuleType) -> Generator[None]:
-    """Our own error, where a task ended in one."""
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, PalaestraError):
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        if cause is None:
-            raise
-        raise cause from error
-
-
 def _imported() -> ModuleType:
     os.environ.setdefault(_MAY_LEAVE_LOOPBACK, "0")
     try:
@@ -189,13 +201,3 @@ def _imported() -> ModuleType:
     except ImportError as error:
         raise MissingPartError(f"actors need {error.name}: pip install 'palaestra[ray]'") from error
     return ray
-
-
-def _bytes(array: np.ndarray) -> bytes:
-    np.save(stream := io.BytesIO(), array, allow_pickle=False)
-    return stream.getvalue()
-
-
-def _ipc(frame: pl.DataFrame) -> bytes:
-    frame.write_ipc(stream := io.BytesIO())
-    return stream.getvalue()

@@ -1,6 +1,7 @@
 """What prompts are about: clusters of their vectors, on two levels.
 
-    reduce    principal components (50), then UMAP (McInnes, Healy and Melville, 2018) to five dimensions
+    reduce    principal components (50), exact neighbours, then UMAP (McInnes, Healy and Melville, 2018) to five
+              dimensions, from a start by principal components
     cluster   HDBSCAN (Campello, Moulavi and Sander, 2013) with a least size of a topic
     assign    an outlier joins the topic with the nearest centroid in the space of the vectors, if their cosine is at
               least the threshold; else it stays an outlier, in no topic
@@ -14,6 +15,7 @@ prompt is left out for the sake of time.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,19 +139,25 @@ def agglomerated(centroid_TD: Floats, upper: int | None) -> Labels:
 
 def _reduced(vectors_PD: Floats, seed: int, tell: Tell) -> tuple[Floats, Floats]:
     """Five dimensions to cluster in, and two to look at; both from one graph of neighbours."""
-    umap, graph = _umap()
+    umap, nearest = _umap()
     tell("topics", 0, 4)
     with one_thread():
         principal_PC = _principal(vectors_PD)
     neighbours = min(_NEIGHBOURS, len(principal_PC) - 1)
-    random = np.random.RandomState(seed)
-    known = graph(principal_PC, neighbours, "euclidean", {}, False, random, n_jobs=1)  # noqa: FBT003 - positional there
-    shared = {"n_neighbors": neighbours, "precomputed_knn": known, "random_state": seed, "init": "pca", "n_jobs": 1}
+    apart_PN, near_PN = nearest(n_neighbors=neighbours, algorithm="brute").fit(principal_PC).kneighbors(principal_PC)
+    shared = {
+        "n_neighbors": neighbours,
+        "precomputed_knn": (near_PN.astype(np.int32), apart_PN.astype(np.float32)),
+        "random_state": seed,
+        "init": "pca",
+        "n_jobs": 1,
+    }
     found = []
-    for step, (dimensions, apart) in enumerate([(_DIMENSIONS, 0.0), (2, 0.1)], start=1):
+    for step, (dimensions, least) in enumerate([(_DIMENSIONS, 0.0), (2, 0.1)], start=1):
         tell("topics", step, 4)
-        with one_thread():
-            found.append(umap.UMAP(n_components=dimensions, min_dist=apart, **shared).fit_transform(principal_PC))
+        with one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that nothing can be mapped into this space later, which nobody wants
+            found.append(umap(n_components=dimensions, min_dist=least, **shared).fit_transform(principal_PC))
     return found[0], found[1]
 
 
@@ -169,14 +177,11 @@ def _clustered(low_P5: Floats, least: int) -> Labels:
 
 
 def _umap() -> tuple[Any, Any]:
-    import warnings
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tensorflow, which nobody asked for
-            import sklearn.cluster  # noqa: F401 - half of what is needed
-            import umap
-            from umap.umap_ import nearest_neighbors
+            from sklearn.neighbors import NearestNeighbors
+            from umap import UMAP
     except ImportError as error:
         raise MissingPartError(f"finding topics needs {error.name}: pip install 'palaestra[bench]'") from error
-    return umap, nearest_neighbors
+    return UMAP, NearestNeighbors

@@ -129,6 +129,7 @@ class GatewayAsk:
 
     def __init__(self, spec: ModelSpec, tell: Tell) -> None:
         self.judge, self._spec, self._tell = spec.name, spec, tell
+        self.identity = spec.model_dump_json(exclude={"input_price", "output_price", "license", "organization"})
 
     def __call__(self, questions: Sequence[Question]) -> Sequence[Reply]:
         """A reply to each question, in their order."""
