@@ -50,6 +50,8 @@ rank.command("palaestra.cli.rank:person")
 rank.command("palaestra.cli.rank:elo")
 
 bench = cyclopts.App(name="bench", help="Prompts become benchmarks.")
+bench.command("palaestra.cli.bench:build")
+bench.command("palaestra.cli.bench:show")
 bench.command("palaestra.cli.bench_export:export")
 
 judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")

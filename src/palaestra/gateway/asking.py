@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 from palaestra.errors import MissingPartError, ModelError, PalaestraError
 from palaestra.gateway.calls import Call, Reply, ReplyBook, call_key
-from palaestra.gateway.client import GatewaySettings, check_keys
+from palaestra.gateway.client import GatewaySettings, key_of
 from palaestra.schema import ErrorRecord, ModelSpec
 
 T = TypeVar("T")
@@ -182,3 +182,13 @@ class Post:
                 raise MissingPartError(failed)
             raise ModelError(ErrorRecord(kind="unreachable", detail=failed))
         return said
+
+
+def check_keys(specs: Sequence[ModelSpec]) -> None:
+    """See that the variables with the models' keys are set.
+
+    Raises:
+        MissingPartError: one is not.
+    """
+    for spec in specs:
+        key_of(spec)

@@ -115,7 +115,7 @@ class Gateway:
     def __init__(self, specs: Sequence[ModelSpec], settings: GatewaySettings | None = None) -> None:
         self.settings = settings or GatewaySettings()
         self._specs = {spec.name: spec for spec in specs}
-        self._keys = {spec.name: _key(spec) for spec in specs}
+        self._keys = {spec.name: key_of(spec) for spec in specs}
         endpoints = {spec.endpoint for spec in specs}
         self.workers = {url: LocalWorker(url[6:]) for url in endpoints if url.startswith("local:")}
         self._places = {
@@ -358,17 +358,12 @@ def _usage(spec: ModelSpec, progress: _Progress) -> Usage:
     return Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost)
 
 
-def check_keys(specs: Sequence[ModelSpec]) -> None:
-    """See that the variables with the models' keys are set.
+def key_of(spec: ModelSpec) -> str:
+    """The key that a model is asked with.
 
     Raises:
-        MissingPartError: one is not.
+        MissingPartError: its variable is not set.
     """
-    for spec in specs:
-        _key(spec)
-
-
-def _key(spec: ModelSpec) -> str:
     if spec.api_key_env is None:
         return "none"
     key = os.environ.get(spec.api_key_env, "")

@@ -19,8 +19,8 @@ from typing import Protocol
 import polars as pl
 
 from palaestra.errors import InputError
-from palaestra.gateway.asking import Post
-from palaestra.gateway.client import GatewaySettings, check_keys
+from palaestra.gateway.asking import Post, check_keys
+from palaestra.gateway.client import GatewaySettings
 from palaestra.judge.answering import gather_answers
 from palaestra.judge.judging import Game, Panel
 from palaestra.judge.plan import Plan, needed_specs
