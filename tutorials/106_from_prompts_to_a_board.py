@@ -34,19 +34,19 @@ name = "labeller"
 endpoint = "scripted:criteria"
 """
 ASKED = {
-    "Write a Python function for {}, explain its cost, and list the cases in which it fails: use {}.": (
+    "Implement a Python function for our company that is about {}, and explain why it is correct: use {}.": (
         "sorting records, merging logs, parsing dates, hashing files, searching graphs, counting words, caching calls",
         "two keys, stable ties, generators, type hints, recursion, a heap, bisect, one pass, little memory, doctests",
     ),
-    "Derive the motion of {}, state each assumption, and give numbers for {}.": (
+    "Derive the equation of motion of {} in 3 steps, state each assumption, and give numbers for {}.": (
         "a falling ball, a pendulum, a comet, a spinning top, a rocket, a skater, a wave on a string, a charged drop",
         "drag, friction, ten metres, a tilted plane, low gravity, small angles, two masses, energy loss, rotation",
     ),
-    "Draft a clause about {}, list who owes what, and name the risks that come with {}.": (
+    "Write a clause for my business about {}, find 2 risks, and say who owes what in the case of {}.": (
         "ending a lease, late delivery, a loan among friends, shared software, a broken machine, secret recipes",
         "an early notice, a bankrupt partner, three currencies, a flood, a strike, new taxes, a lost key, a lawsuit",
     ),
-    "Plan a garden with {}, with dates, distances and watering, for {}.": (
+    "Design our garden with {}, with dates, distances and 3 ways of watering, for {}.": (
         "tomatoes, pumpkins, roses, herbs, an old orchard, beans and maize, a pond, berries, salads, climbing peas",
         "a dry summer, heavy clay, a windy roof, four children, late frost, slugs, little time, shade, a small budget",
     ),
@@ -60,7 +60,7 @@ ASKED = {
 def palaestra(*words: str) -> None:
     """Run one command in the folder, as a user would."""
     print("\n$ palaestra", *words, flush=True)
-    subprocess.run([sys.executable, "-m", "palaestra", *words], cwd=folder, check=True)  # noqa: S603 - our own program
+    subprocess.run([sys.executable, "-m", "palaestra", *words], cwd=folder, check=True, stderr=subprocess.STDOUT)  # noqa: S603 - our own program
 
 
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp(prefix="palaestra-"))
@@ -74,7 +74,8 @@ for topic, (task, (things, details)) in enumerate(ASKED.items()):
 
 palaestra(
     "bench", "build", "prompts", "--out", "set", "--models", "models.toml", "--judge", "labeller",
-    "--size", "24", "--per-topic", "6", "--topic-size", "8", "--first-score", "2", "--first-mean", "2", "--score", "3", "--mean", "3",
+    "--size", "24", "--per-topic", "6", "--topic-size", "8", "--first-score", "2", "--first-mean", "2",
+    "--score", "3", "--mean", "2.5",
 )  # fmt: skip
 palaestra(
     "judge", "run", "set", "--out", "run", "--model", "long-winded", "--model", "plain", "--baseline", "parrot",
