@@ -50,6 +50,16 @@ rank.command("palaestra.cli.rank:person")
 rank.command("palaestra.cli.rank:elo")
 
 judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")
+judge.command("palaestra.cli.judge_run:run")
+judge.command("palaestra.cli.judge_board:board")
+judge.command("palaestra.cli.judge_formats:alpaca")
+judge.command("palaestra.cli.judge_formats:grades")
+
+bench = cyclopts.App(name="bench", help="Prompts become benchmarks.")
+bench.command("palaestra.cli.bench_export:export")
+judge.command("palaestra.cli.judge_audit:audit")
+judge.command("palaestra.cli.judge_audit:calibrate")
+judge.command("palaestra.cli.judge_audit:plant")
 judge.command("palaestra.cli.judge_forecast:forecast")
 judge.command("palaestra.cli.judge_forecast:backtest")
 
@@ -58,7 +68,7 @@ models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, judge, models):
+for room in (arena, rank, judge, bench, models):
     app.command(room)
 
 

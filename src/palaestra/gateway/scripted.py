@@ -7,6 +7,7 @@
     fail       breaks off after `after` words
     silent     never begins
     empty      ends without a word
+    judge      compares two answers, with faults of its own: `scripted_judge.py`, which has other parameters
 
 The same messages and seed bring the same answer. An answer never names the model.
 """
@@ -21,9 +22,10 @@ from dataclasses import dataclass, fields
 from urllib.parse import parse_qsl
 
 from palaestra.errors import InputError, ModelError
+from palaestra.gateway import scripted_judge
 from palaestra.schema import ErrorRecord, Message
 
-_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty")
+_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty", scripted_judge.NAME)
 _WORDS = "the of a wrestler ground sand oil coach turns holds lifts learns throws rests wins loses again".split()  # noqa: SIM905 - reads better
 _FIXED = """## A short lesson
 
@@ -56,6 +58,7 @@ class Script:
     delay: float = 0.0
     words: int = 40
     after: int = 5
+    judge: scripted_judge.JudgeScript | None = None
 
     @classmethod
     def parse(cls, text: str) -> Script:
@@ -67,7 +70,10 @@ class Script:
         behaviour, _, query = text.partition("?")
         if behaviour not in _BEHAVIOURS:
             raise InputError(f"found the script {behaviour!r}, expected one of {', '.join(_BEHAVIOURS)}")
-        kinds = {field.name: field.type for field in fields(cls)[1:]}
+        if behaviour == scripted_judge.NAME:
+            judge = scripted_judge.JudgeScript.parse(query)
+            return cls(behaviour, first=judge.first, judge=judge)
+        kinds = {field.name: field.type for field in fields(cls)[1:-1]}
         values: dict[str, float] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in kinds:
@@ -95,7 +101,8 @@ async def stream(script: Script, messages: Sequence[Message], seed: int | None) 
         if script.behaviour == "fail" and count >= script.after:
             raise ModelError(ErrorRecord(kind="interrupted", detail=f"the script broke off after {script.after} words"))
         yield word
-        await asyncio.sleep(script.delay)
+        if script.delay:
+            await asyncio.sleep(script.delay)
 
 
 def count_words(text: str) -> int:
@@ -107,6 +114,10 @@ def _pieces(script: Script, messages: Sequence[Message], seed: int | None) -> li
     last = messages[-1].text
     if script.behaviour == "empty":
         return []
+    if script.judge is not None:
+        marked = [message.text for message in messages if scripted_judge.PROMPT_MARK in message.text] or [last]
+        before = "\n".join(message.text for message in messages if message.text != marked[-1])
+        return re.findall(r"\S+\s*", scripted_judge.reply(script.judge, marked[-1], seed, before))
     if script.behaviour == "echo":
         return re.findall(r"\S+\s*", last)
     rng = random.Random(f"{seed} {last}")  # noqa: S311 - a script, not a secret
