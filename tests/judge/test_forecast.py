@@ -185,6 +185,14 @@ def test_what_the_reader_has_to_know() -> None:
     assert rare.missing == ("b0", "b1")
 
 
+def test_too_few_models_to_choose_by_are_told() -> None:
+    scores, board, _ = world(19, models=6, benchmarks=2, holes=0.0)
+    dated = replace(scores, day_M=np.linspace(19_000, 19_300, len(scores.models)))
+    found = forecast(dated, board, method="auto")
+    assert (found.method, found.scores) == ("joint", {})
+    assert any("6 rated models are too few to choose a method by: joint was taken" in text for text in found.warnings)
+
+
 def test_a_change_of_the_boards_scale_is_told() -> None:
     scores, board, _ = world(14)
     same = forecast(scores, board, earlier=board).warnings

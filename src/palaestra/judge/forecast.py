@@ -144,6 +144,8 @@ def forecast(
         case = _Case(board, rated, new, method, config.prior, foretell(method, rated, new, config.prior))
         rival = None if production is None else _Rival.of(case, production)
         warnings = board_warnings(rated, board, method, config.prior)
+    if config.method == "auto" and not found:
+        warnings.append(f"{len(rated.rating_M)} rated models are too few to choose a method by: {method} was taken")
     if earlier is not None:
         then = earlier if isinstance(earlier, Ratings) else read_ratings(earlier)
         warnings += drift_warning(equate(then, board))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import logit, ndtri
 
@@ -29,6 +30,8 @@ Floats = NDArray[np.float64]
 Link = Literal["share", "percent", "none"]
 """How a score is turned: log odds of a share of 1, of a share of 100, or as it is."""
 
+_CONFIDENCE = 0.95
+"""Of a board's intervals where it does not say."""
 _NEAREST = 0.005
 """Shares are kept so far from 0 and 1 where it is not known of how many questions."""
 _MOST_POINTS = 10.0
@@ -80,7 +83,7 @@ def read_ratings(source: str | Path) -> Ratings:
     if kind_of(path) == ".json" and path.is_file():
         rows, confidence = _board_rows(path)
     else:
-        rows, confidence = read_rows(path, "ratings"), 0.95
+        rows, confidence = read_rows(path, "ratings"), _CONFIDENCE
     return _ratings(path, list(enumerate(rows, start=1)), confidence)
 
 
@@ -98,7 +101,8 @@ def read_history(source: str | Path) -> list[tuple[float, Ratings]]:
         raise InputError(f"{path}: found rows without a date, expected the columns date, model, rating")
     dated.sort(key=lambda one: one[0])
     return [
-        (day, _ratings(path, [one[1:] for one in rows], 0.95)) for day, rows in groupby(dated, key=lambda one: one[0])
+        (day, _ratings(path, [one[1:] for one in rows], _CONFIDENCE))
+        for day, rows in groupby(dated, key=lambda one: one[0])
     ]
 
 
@@ -137,8 +141,9 @@ Cells = dict[tuple[str, str], _Cell]
 def _board_rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], float]:
     """The models of a leaderboard's JSON, and the confidence of its intervals."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with pa.input_stream(str(path)) as stream:  # takes the compression from the suffix
+            data = json.loads(stream.read())
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"cannot read {path}: {error}; expected a board as `rank fit --json` writes it") from error
     if isinstance(data, dict) and "boards" in data:
         raise InputError(
@@ -146,9 +151,13 @@ def _board_rows(path: Path) -> tuple[Sequence[Mapping[str, Any]], float]:
         )
     if isinstance(data, dict):
         settings = data.get("settings") or {}
-        data, confidence = data.get("models"), float(settings.get("confidence", 0.95))
+        data, confidence = data.get("models"), settings.get("confidence", _CONFIDENCE)
     else:
-        confidence = 0.95
+        confidence = _CONFIDENCE
+    if not isinstance(confidence, float) or not 0 < confidence < 1:
+        raise InputError(
+            f"{path}: found the confidence {confidence!r} in its settings, expected a number between 0 and 1"
+        )
     if not isinstance(data, list) or not data or not all(isinstance(row, dict) for row in data):
         raise InputError(f"{path}: found no models, expected a board as `rank fit --json` writes it, or rows of one")
     return data, confidence
@@ -243,6 +252,10 @@ def _scores(path: Path, cells: Cells, days: Mapping[str, float], link: str) -> S
     if not benchmarks:
         raise InputError(
             f"{path}: found no benchmark, expected one column for each, or the columns benchmark and score"
+        )
+    if "date" in benchmarks:
+        raise InputError(
+            f"{path}: found a benchmark called date, expected another name; the date is a column of its own"
         )
     value_MK = np.full((len(models), len(benchmarks)), np.nan)
     noise_MK = np.zeros(value_MK.shape)
