@@ -33,7 +33,8 @@ SAID = {
 }
 _TITLES = {"separability": "separability", "paired": "paired separability", "spearman": "Spearman with all questions"}
 _OVER = {"votes": "over other votes", "models": "over other models", "both": "over other votes and models"}
-_KINDS = ("costs separation", "near-constant", "others")
+_COSTS, _CONSTANT, _OTHER = "costs separation", "near-constant", "others"
+_KINDS = {_COSTS: FIRST, _CONSTANT: MANY[2], _OTHER: SECOND}
 
 
 def agreement_chart(found: Mapping[str, Agreement]) -> TopLevelMixin:
@@ -53,9 +54,14 @@ def agreement_chart(found: Mapping[str, Agreement]) -> TopLevelMixin:
     if not rows:
         raise InputError("found no measure that is defined, expected at least one to draw")
     names = tuple(found)
-    panels = [_panel(alt, [row for row in rows if row["measure"] == name], names, SAID[name]) for name in SHOWN]
     settings = next(iter(found.values())).settings
     across = 3
+    y = names_axis(alt, names, "benchmark")
+    bare = names_axis(alt, names, "benchmark").axis(labels=False, title=None, grid=True)
+    panels = [
+        _panel(alt, [row for row in rows if row["measure"] == name], bare if place % across else y, SAID[name])
+        for place, name in enumerate(SHOWN)
+    ]
     grid = alt.vconcat(*(alt.hconcat(*panels[start : start + across]) for start in range(0, len(panels), across)))
     return styled(grid, "Benchmarks against a reference", _intervals(settings.confidence, settings.over))
 
@@ -102,20 +108,21 @@ def value_chart(found: QuestionValues) -> TopLevelMixin:
     ]  # fmt: skip
     if not rows:
         raise InputError("found no question with verdicts in both orders and models that differ, expected some to draw")
-    rows.sort(key=lambda row: row["kind"] == _KINDS[0])
+    rows.sort(key=lambda row: row["kind"] == _COSTS)
     least = min(0.0, *(one.discrimination or 0.0 for one in found.questions))
     y = alt.Y("discrimination:Q", title="discrimination", scale=alt.Scale(domain=[least, 1], nice=True))
     x = alt.X("flips:Q", title="flips: share of pairs that change with the order", axis=alt.Axis(format=".0%"))
+    there = {kind: color for kind, color in _KINDS.items() if any(row["kind"] == kind for row in rows)}
     color = alt.Color(
         "kind:N",
-        scale=alt.Scale(domain=list(_KINDS), range=[FIRST, MANY[2], SECOND]),
+        scale=alt.Scale(domain=list(there), range=list(there.values())),
         legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
     )
     numbers = ("flips", "discrimination", "information")
     tooltip = ["question:N", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in numbers)]
     dots = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=34, opacity=0.65)
     chart = dots.encode(x=x, y=y, color=color, tooltip=tooltip).properties(width=560, height=360)
-    costly = sum(row["kind"] == _KINDS[0] for row in rows)
+    costly = sum(row["kind"] == _COSTS for row in rows)
     about = f"{len(rows)} questions, {found.models} models; {costly} without which separation is surely better"
     return styled(chart, "What each question is worth", about)
 
@@ -140,14 +147,14 @@ def subset_chart(found: Subset) -> TopLevelMixin:
     return styled(alt.hconcat(*panels), f"{len(found.questions)} of {found.of} questions", about)
 
 
-def _panel(alt: Any, rows: Sequence[dict[str, Any]], names: tuple[str, ...], title: str) -> Any:  # noqa: ANN401 - altair is loaded late
+def _panel(alt: Any, rows: Sequence[dict[str, Any]], y: Any, title: str) -> Any:  # noqa: ANN401 - altair is loaded late
     least = min((row["lower"] for row in rows), default=0)
     scale, axis = alt.Scale(domain=[min(0, least), 1]), alt.Axis(tickCount=5, format=".1f")
     x = alt.X("value:Q", title=title, scale=scale, axis=axis)
-    base = alt.Chart(alt.Data(values=list(rows))).encode(y=names_axis(alt, names, "benchmark"))
+    base = alt.Chart(alt.Data(values=list(rows))).encode(y=y)
     whiskers = base.mark_rule(color=SECOND, strokeWidth=2).encode(x=alt.X("lower:Q"), x2="upper:Q")
     dots = base.mark_point(color=SECOND, fill=SECOND, size=50, opacity=1).encode(x=x)
-    return alt.layer(whiskers, dots).properties(width=180, height=alt.Step(24))
+    return alt.layer(whiskers, dots).properties(width=210, height=alt.Step(24))
 
 
 def _curve(alt: Any, rows: Sequence[dict[str, Any]], ways: Sequence[str], size: int) -> Any:  # noqa: ANN401 - altair is loaded late
@@ -155,7 +162,7 @@ def _curve(alt: Any, rows: Sequence[dict[str, Any]], ways: Sequence[str], size: 
     y = alt.Y("mean:Q", title=_TITLES[rows[0]["measure"]], scale=alt.Scale(domain=[least, 1], zero=False, nice=True))
     colors = alt.Scale(domain=list(ways), range=[FIRST, SECOND, MANY[2]][: len(ways)])
     dashes = alt.Scale(domain=list(ways), range=[[1, 0], [6, 3], [2, 2]][: len(ways)])
-    legend = alt.Legend(title=None, orient="top", symbolStrokeWidth=2)
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1)
     base = alt.Chart(alt.Data(values=list(rows))).encode(x=alt.X("size:Q", title="questions"))
     banded = base.transform_filter("datum.way !== 'stratified'")
     color = alt.Color("way:N", scale=colors, legend=legend)
@@ -174,8 +181,8 @@ def _curve(alt: Any, rows: Sequence[dict[str, Any]], ways: Sequence[str], size: 
 
 def _kind(near_constant: bool, information_upper: float | None) -> str:  # noqa: FBT001 - two facts of a question
     if information_upper is not None and information_upper < 0:
-        return _KINDS[0]
-    return _KINDS[1] if near_constant else _KINDS[2]
+        return _COSTS
+    return _CONSTANT if near_constant else _OTHER
 
 
 def _intervals(confidence: float, over: str) -> str:

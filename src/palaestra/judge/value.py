@@ -178,8 +178,9 @@ def discrimination(points_QM: Floats, weight_RM: Floats) -> Floats:
     weight = weight_RM @ usable_QM.T.astype(float)
     weight = np.where(weight > 0, weight, np.nan)
     x, y, xx, yy, xy = (weight_RM @ values.T / weight for values in (x_QM, y_QM, x_QM**2, y_QM**2, x_QM * y_QM))
-    spread = np.maximum(xx - x**2, 0) * np.maximum(yy - y**2, 0)
-    return np.clip((xy - x * y) / np.sqrt(np.where(spread > _NOTHING**2, spread, np.nan)), -1, 1)
+    own, rest = xx - x**2, yy - y**2
+    spread = np.sqrt(np.where((own > _NOTHING) & (rest > _NOTHING), own * rest, np.nan))
+    return np.clip((xy - x * y) / spread, -1, 1)
 
 
 def information(points_QM: Floats, weight_RM: Floats, confidence: float) -> Floats:
