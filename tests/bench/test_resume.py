@@ -67,6 +67,7 @@ DEADLY = (
 """Killed before the artefact (~), or right after; the numbered ones are chunks of vectors and of labels."""
 
 
+@pytest.mark.slow
 def test_a_build_goes_on_after_kill_9_and_gives_the_same_bytes(tmp_path: Path) -> None:
     rows = [json.dumps({"id": one.id, "prompt": one.text}) + "\n" for one in crowd(260, seed=2)[0]]
     (tmp_path / "crowd.jsonl").write_text("".join(rows))

@@ -43,6 +43,7 @@ def scorer(embedder: str) -> Scorer:
     )
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_vectors_and_scores(
     source: EmbedderSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

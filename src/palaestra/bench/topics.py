@@ -2,7 +2,8 @@
 
     reduce    principal components (50), exact neighbours, then UMAP (McInnes, Healy and Melville, 2018) to five
               dimensions, from a start by principal components
-    cluster   HDBSCAN (Campello, Moulavi and Sander, 2013) with a least size of a topic
+    cluster   HDBSCAN (Campello, Moulavi and Sander, 2013) with a least size of a topic; the leaves of its tree, since
+              the most stable clusters may hold a third of all prompts, and would be drawn from as seldom as a small one
     assign    an outlier joins the topic with the nearest centroid in the space of the vectors, if their cosine is at
               least the threshold; else it stays an outlier, in no topic
     upper     centroids agglomerated (average linkage of cosines) into a few upper topics
@@ -173,7 +174,8 @@ def _principal(vectors_PD: Floats) -> Floats:
 def _clustered(low_P5: Floats, least: int) -> Labels:
     from sklearn.cluster import HDBSCAN
 
-    return HDBSCAN(min_cluster_size=least, copy=True).fit_predict(low_P5).astype(np.int64)
+    found = HDBSCAN(min_cluster_size=least, cluster_selection_method="leaf", copy=True)
+    return found.fit_predict(low_P5).astype(np.int64)
 
 
 def _umap() -> tuple[Any, Any]:
