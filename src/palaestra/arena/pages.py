@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from palaestra.arena.battles import Battles, ended_state
 from palaestra.arena.board import LiveBoard
-from palaestra.arena.rendering import highlight_css, render
+from palaestra.pictures.markdown import highlight_css, render
 from palaestra.arena.reveal import reveal
 from palaestra.arena.voters import known_voter, welcome
 from palaestra.schema import Leaderboard, ModelSpec

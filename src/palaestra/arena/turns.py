@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from palaestra.arena.pace import CommonPace, Written
-from palaestra.arena.rendering import BlockStream
+from palaestra.pictures.markdown import BlockStream
 from palaestra.arena.settings import ArenaSettings
 from palaestra.errors import ModelError
 from palaestra.gateway.client import Completion

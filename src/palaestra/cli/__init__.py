@@ -52,6 +52,7 @@ rank.command("palaestra.cli.rank:elo")
 judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")
 judge.command("palaestra.cli.judge_run:run")
 judge.command("palaestra.cli.judge_board:board")
+judge.command("palaestra.cli.judge_read:read")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
