@@ -61,6 +61,7 @@ def test_what_is_written_is_read_back(kind: AnswerKind, wrote: list[Answer]) -> 
 
 
 @given(st.lists(names, min_size=2, max_size=2, unique=True))
+@settings(deadline=None)
 def test_file_names_are_as_many_as_models(models: list[str]) -> None:
     assert file_name(models[0]) != file_name(models[1])
 

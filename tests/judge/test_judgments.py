@@ -124,6 +124,7 @@ BAD = {
     "three games": (TWO | {"games": [None] * 3}, "row 1: found the games .*, expected a list of one or two"),
     "no label": (TWO | {"games": [{"score": "A"}]}, "row 1: found the score 'A', expected A>>B, A>B"),
     "no score": (TWO | {"games": [{"judgment": "A"}]}, "row 1: expected question_id or uid, .*'score'"),
+    "no id": (TWO | {"uid": None}, "row 1: found no id of a question, expected uid or question_id"),
     "no judge": (TWO | {"judge": None}, "row 1, judge: "),
     "no baseline": (ONE, "row 1: the verdicts do not name their baseline; give it: --baseline NAME"),
     "itself": (TWO | {"model": "base"}, "row 1: found the model 'base' against itself"),

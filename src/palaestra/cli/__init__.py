@@ -53,13 +53,21 @@ judge = cyclopts.App(name="judge", help="Judges compare answers; what their verd
 judge.command("palaestra.cli.judge_run:run")
 judge.command("palaestra.cli.judge_board:board")
 judge.command("palaestra.cli.judge_read:read")
+judge.command("palaestra.cli.judge_formats:alpaca")
+judge.command("palaestra.cli.judge_formats:grades")
+
+bench = cyclopts.App(name="bench", help="Prompts become benchmarks.")
+bench.command("palaestra.cli.bench_export:export")
+judge.command("palaestra.cli.judge_audit:audit")
+judge.command("palaestra.cli.judge_audit:calibrate")
+judge.command("palaestra.cli.judge_audit:plant")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, judge, models):
+for room in (arena, rank, judge, bench, models):
     app.command(room)
 
 

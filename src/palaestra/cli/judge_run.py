@@ -16,11 +16,10 @@ from palaestra import console
 from palaestra.cli.flags import JsonTarget
 from palaestra.errors import InputError
 from palaestra.judge.config import RunConfig
+from palaestra.judge.schedule import ScheduleName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import polars as pl
+    from collections.abc import Sequence
 
     from palaestra.judge.plan import Plan
     from palaestra.judge.writing import Outcome
@@ -41,7 +40,7 @@ def run(
     answers: Annotated[list[Path] | None, Many] = None,
     protocol: str = "pairwise",
     baseline: Annotated[list[str] | None, Many] = None,
-    schedule: str = "baseline",
+    schedule: ScheduleName = "baseline",
     budget: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     rounds: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 8,
     rubric: Path | None = None,
@@ -95,6 +94,7 @@ def run(
     from palaestra.gateway import GatewaySettings, load_models
     from palaestra.judge.plan import plan_run
     from palaestra.judge.run import run_judges
+    from palaestra.recipes.verdict_board import pairs_that_say_most
 
     config = RunConfig.model_validate(
         {
@@ -112,7 +112,7 @@ def run(
     settings = GatewaySettings(concurrency=concurrency, first_token_s=answer_seconds, total_s=answer_seconds)
     with _Bars() as bars:
         try:
-            outcome = asyncio.run(run_judges(plan, folder, settings, bars, _pair_rule))
+            outcome = asyncio.run(run_judges(plan, folder, settings, bars, pairs_that_say_most))
         except BaseException as error:
             folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
@@ -181,18 +181,6 @@ class _Bars:
     def say(self, text: str) -> None:
         """Something that somebody at the terminal should know."""
         console.note(text)
-
-
-def _pair_rule(votes: pl.DataFrame, models: Sequence[str]) -> Mapping[tuple[str, str], float]:
-    """The pairs whose next verdicts take most off the uncertainty of all differences (`rank next`)."""
-    from itertools import combinations
-
-    from palaestra import ranking
-
-    board = ranking.fit(votes, cluster="question_id")
-    plan = ranking.plan_for_board(board, list(models), top=len(models))
-    place = {name: number for number, name in enumerate(plan.names)}
-    return {(a, b): float(plan.probability_MM[place[a], place[b]]) for a, b in combinations(models, 2)}
 
 
 def _metrics(outcome: Outcome) -> dict[str, float]:

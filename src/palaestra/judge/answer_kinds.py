@@ -93,6 +93,7 @@ def _from_samples(row: Mapping[str, Any], model: str | None) -> dict[str, Any]:
         "question_id": _named(row["doc"]),
         "model": model,
         "turns": (text if isinstance(text, str) else text[0],),
+        "asked": (row["doc"]["prompt"],) if "prompt" in row["doc"] else (),
         "dataset": row["doc"].get("category"),
     }
 

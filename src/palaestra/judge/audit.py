@@ -23,11 +23,13 @@ from palaestra.judge.bias import audit_bias, verbosity
 from palaestra.judge.findings import Finding
 from palaestra.judge.planted import audit_planted, without_planted
 from palaestra.judge.position import audit_position
-from palaestra.judge.raters import audit_agreement
+from palaestra.judge.raters import ALL, PEOPLE, audit_agreement
 from palaestra.judge.seen import Seen, judges
 from palaestra.judge.self_preference import audit_self_preference
 from palaestra.judge.transitivity import audit_transitivity
 from palaestra.schema.record import JsonObject, Record
+
+_RESERVED = (PEOPLE, ALL)
 
 
 class AuditConfig(BaseModel):
@@ -78,14 +80,16 @@ def audit(
         config: the settings.
 
     Raises:
-        InputError: a column is missing, nothing can be read, or there are only verdicts on a model and itself.
+        InputError: a column is missing, nothing can be read, there is no pair of two models, or a judge is called
+            `people` or `all raters`.
     """
     config = config or AuditConfig()
     whole = judges(verdicts)
-    if not whole:
-        raise InputError("found only verdicts on a model and itself, expected pairs of models")
+    for seen in whole:
+        if seen.judge in _RESERVED:
+            raise InputError(f"found a judge called {seen.judge!r}, which stands for others here; give it another name")
     counted = None if answers is None else counted_answers(answers)
-    natural = [Seen(one.judge, rest, one.unread) for one in whole if (rest := without_planted(one.frame)).height]
+    natural = [rest for one in whole if (rest := without_planted(one)) is not None]
     found: list[Finding] = []
     notes: list[str] = []
     for seen in natural:
@@ -93,6 +97,12 @@ def audit(
         notes += _notes(seen, counted, found)
     found += [one for seen in whole for one in audit_planted(seen, config.confidence)]
     found += audit_agreement(natural, people, config.confidence)
+    if people is not None:
+        met = {one.judge for one in found if one.audit == f"agreement with {PEOPLE}"}
+        lost = [seen.judge for seen in natural if seen.judge not in met]
+        notes += [f"{judge}: no question and pair in common with people: no agreement with them" for judge in lost]
+    order = {name: place for place, name in enumerate([*(seen.judge for seen in whole), *_RESERVED])}
+    found.sort(key=lambda one: order[one.judge])
     read = sum(one.frame.height for one in whole)
     unread = sum(one.unread for one in whole)
     return JudgeAudit(
@@ -130,9 +140,9 @@ def _notes(seen: Seen, answers: pl.DataFrame | None, found: list[Finding]) -> li
     if seen.unread:
         notes.append(f"{seen.judge}: {seen.unread} verdicts could not be read and count nowhere")
     if "position bias" not in measured:
-        notes.append(f"{seen.judge}: no pair was judged in both orders and one model is always A: no position bias")
+        notes.append(f"{seen.judge}: no position bias: no pair in both orders, and the place is not told from strength")
     if answers is not None and "length bias" not in measured:
-        notes.append(f"{seen.judge}: no length bias: no verdict whose two answers are both known, or none that differ")
+        notes.append(f"{seen.judge}: no length bias: answers are not known or all alike, or no fit has an end")
     if "transitivity" not in measured:
-        notes.append(f"{seen.judge}: no three models met each other: nothing to say of transitivity")
+        notes.append(f"{seen.judge}: no three models with decided pairs: nothing to say of transitivity")
     return notes

@@ -43,17 +43,22 @@ _WORDS = {
     "bold": ("markdown bias", "bold text favoured", "bold text disfavoured"),
 }
 _NONE = {"header": "no effect of headers found", "list": "no effect of lists found", "bold": "no effect of bold found"}
+_FIGURE = {PLACE: "A rather than B", "header": "headers", "list": "lists", "bold": "bold text"}
 _DETERMINED = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """Coefficients in log odds, by feature, and the fit; `rows` of the frame it was made of."""
+    """Coefficients in log odds, by feature, and the fit; `rows` of the frame it was made of.
+
+    `variance_M` is the sandwich variance of each model's strength; None where one question has no variance.
+    """
 
     coefficients: dict[str, Estimate]
     maximum: Maximum | None
     names: tuple[str, ...]
     rows: int
+    variance_M: Floats | None = None
 
 
 def audit_bias(seen: Seen, answers: pl.DataFrame | None, confidence: float, *, place: bool) -> list[Finding]:
@@ -73,7 +78,7 @@ def audit_bias(seen: Seen, answers: pl.DataFrame | None, confidence: float, *, p
     found = fit_effects(frame, (*features, PLACE), confidence).coefficients
     return [
         finding(
-            seen.judge, _WORDS[name][0], f"log odds of a unit of {name}, models held equal", estimate, "log odds",
+            seen.judge, _WORDS[name][0], _FIGURE.get(name, name), estimate, "log odds",
             null=0.0, above=_WORDS[name][1], below=_WORDS[name][2], within=_NONE.get(name, "none found"), plain=name,
         )
         for name, estimate in found.items()
@@ -94,7 +99,7 @@ def verbosity(seen: Seen, people: pl.DataFrame, answers: pl.DataFrame, confidenc
     longer_B = ((frame["length"] > 0) == (frame["points"] == 1)).to_numpy()
     return [
         finding(
-            seen.judge, "verbosity at equal quality", "share of the longer answer where people call it even",
+            seen.judge, "verbosity at equal quality", "longer answer taken",
             share(longer_B, clusters(frame), confidence), "share", null=0.5, above="the longer answer favoured",
             below="the shorter answer favoured", within="none found", plain="share of the longer answer",
         )
@@ -133,7 +138,8 @@ def fit_effects(frame: pl.DataFrame, features: tuple[str, ...], confidence: floa
     for f, name in enumerate(names):
         se = np.inf if covariance_QQ is None else float(np.sqrt(max(covariance_QQ[place + f, place + f], 0.0)))
         found[name] = around(float(maximum.at.beta_F[f]), se, frame.height, number, confidence)
-    return Effects(found, maximum, coded.names, frame.height)
+    variance_M = None if covariance_QQ is None else np.diag(covariance_QQ)[:place]
+    return Effects(found, maximum, coded.names, frame.height, variance_M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +167,10 @@ def coded_verdicts(frame: pl.DataFrame) -> Coded:
 def connected(coded: Coded) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which comparisons are within a strongly connected part of who beat whom (Ford, 1957), and each model's part."""
     size = len(coded.names)
-    ways = [(coded.first_B, coded.second_B, (0, 2)), (coded.second_B, coded.first_B, (1, 2))]
-    graph = sum(
-        coo_array((np.ones(int(there_B.sum())), (winner_B[there_B], loser_B[there_B])), shape=(size, size)).tocsr()
-        for winner_B, loser_B, outcomes in ways
-        if (there_B := np.isin(coded.outcome_B, outcomes)) is not None
-    )
+    first_won_B, second_won_B = coded.outcome_B != 1, coded.outcome_B != 0
+    winner_E = np.concatenate([coded.first_B[first_won_B], coded.second_B[second_won_B]])
+    loser_E = np.concatenate([coded.second_B[first_won_B], coded.first_B[second_won_B]])
+    graph = coo_array((np.ones(len(winner_E)), (winner_E, loser_E)), shape=(size, size)).tocsr()
     _, part_M = connected_components(graph, directed=True, connection="strong")
     return part_M[coded.first_B] == part_M[coded.second_B], part_M.astype(np.int64)
 

@@ -31,7 +31,7 @@ class RunConfig(BaseModel):
     schedule: ScheduleName = "baseline"
     """baseline, all (every pair), or active (rounds of the pairs that say most)."""
     budget: int | None = Field(default=None, ge=1)
-    """Of the active schedule: meetings of two models on a question; half of those against one baseline if None."""
+    """Of the active schedule: games, one a meeting; half of those of one baseline in both orders if None."""
     rounds: int = Field(default=8, ge=1)
     """Of the active schedule: in how many rounds."""
     rubric: Path | None = None

@@ -87,7 +87,7 @@ def _of_verdicts(plan: Plan, post: Post, spec: ModelSpec) -> Cost:
         sent += 0 if call is None else _tokens(call)
     share = 1.0
     if plan.how.compares and plan.meetings() is None:  # every pair has been counted: only so many of them will meet
-        share = plan.budget() * plan.how.games / max(calls, 1)
+        share = plan.budget() / max(calls, 1)
     calls, known, sent = round(calls * share), round(known * share), round(sent * share)
     return _cost(spec, "verdicts", calls, known, (sent, (calls - known) * plan.how.max_tokens))
 

@@ -10,10 +10,10 @@ from typing import Literal
 from palaestra.schema.record import Struct
 from palaestra.stats.clustered import Estimate
 
-Unit = Literal["share", "log odds", "points", "kappa", "alpha"]
+Unit = Literal["share", "percentage points", "log odds", "points", "kappa", "alpha"]
 Holds = Literal["above", "below", "within", "unknown"]
 
-SIGNED = ("log odds", "points")
+_SIGNED = ("log odds", "points")
 
 
 class Finding(Struct):
@@ -38,11 +38,6 @@ class Finding(Struct):
     questions: int
     words: str
     """The figure in a sentence."""
-
-    @property
-    def interval(self) -> str:
-        """The figure with its interval, as `+0.42 log odds [0.31, 0.53]`."""
-        return written(self.value, self.lower, self.upper, self.unit)
 
 
 def finding(
@@ -100,8 +95,11 @@ def place(estimate: Estimate, null: float | None) -> Holds:
 
 def written(value: float, lower: float | None, upper: float | None, unit: Unit) -> str:
     """A figure with its interval."""
+    if unit == "percentage points":
+        bounds = "" if lower is None or upper is None else f" [{100 * lower:+.1f}, {100 * upper:+.1f}]"
+        return f"{100 * value:+.1f} {unit}{bounds}"
     if unit == "share":
         return f"{value:.1%}" + ("" if lower is None or upper is None else f" [{lower:.1%}, {upper:.1%}]")
-    sign = "+" if unit in SIGNED else ""
+    sign = "+" if unit in _SIGNED else ""
     bounds = "" if lower is None or upper is None else f" [{lower:{sign}.2f}, {upper:{sign}.2f}]"
     return f"{value:{sign}.2f} {unit}{bounds}"

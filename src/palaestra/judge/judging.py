@@ -60,14 +60,14 @@ class Panel:
         self._post, self._prompts, self._answers = post, prompts, answers
         self._how, self._rubric, self._seed = how, rubric, seed
 
-    def games(self, meetings: Iterable[Meeting], judges: Sequence[str]) -> Iterator[Game]:
+    def games(self, meetings: Iterable[Meeting], judges: Sequence[str], *, both_orders: bool = True) -> Iterator[Game]:
         """Every judge's games of these meetings; a meeting without both answers is none."""
         for meeting in meetings:
             question = self._prompts[meeting.question].id
             if all(self._answers.turns(model, question) is not None for model in meeting[1:]):
                 for judge in judges:
                     yield Game(judge, meeting.question, meeting.a, meeting.b, 1)
-                    if self._how.games > 1:
+                    if both_orders and self._how.games > 1:
                         yield Game(judge, meeting.question, meeting.b, meeting.a, 2)
 
     def gradings(self, models: Sequence[str], judges: Sequence[str]) -> Iterator[Game]:

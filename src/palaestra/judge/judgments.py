@@ -126,8 +126,11 @@ def _verdicts(where: str, row: Mapping[str, Any], baseline: str | None) -> list[
     if row.get("model") == against:
         raise InputError(f"{where}: found the model {against!r} against itself, expected another baseline")
     protocol = _NAMES["arena-hard-v2" if "uid" in row else "arena-hard-v0.1"]
-    both = {"protocol": protocol} | {name: row[name] for name in ("judge", "protocol", "category") if name in row}
-    both["question_id"] = str(row.get("uid", row.get("question_id")) or "")
+    named = row.get("uid", row.get("question_id"))
+    if named is None or not str(named):
+        raise InputError(f"{where}: found no id of a question, expected uid or question_id")
+    both: dict[str, Any] = {"protocol": protocol, "question_id": str(named)}
+    both |= {name: row[name] for name in ("judge", "protocol", "category") if name in row}
     try:
         return [
             Verdict(

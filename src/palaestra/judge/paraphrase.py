@@ -52,15 +52,12 @@ def audit_paraphrase(
 def _of_judge(judge: str, changed: pl.DataFrame, noisy: pl.DataFrame | None, confidence: float) -> list[Finding]:
     said = "verdicts that change with the words"
     first = share(changed["changed"].to_numpy(), clusters(changed), confidence)
-    found = [finding(judge, AUDIT, said, first, "share", plain=said)]
+    found = [finding(judge, AUDIT, "changed", first, "share", plain=said)]
     if noisy is None or noisy.is_empty():
         return found
     said = "verdicts that change when asked again"
-    found.append(
-        finding(
-            judge, AUDIT, said, share(noisy["changed"].to_numpy(), clusters(noisy), confidence), "share", plain=said
-        )
-    )
+    again = share(noisy["changed"].to_numpy(), clusters(noisy), confidence)
+    found.append(finding(judge, AUDIT, "changed when asked again", again, "share", plain=said))
     both = changed.join(noisy, on=_SAME, suffix="_again", maintain_order="left")
     if both.is_empty():
         return found
@@ -68,8 +65,8 @@ def _of_judge(judge: str, changed: pl.DataFrame, noisy: pl.DataFrame | None, con
     return [
         *found,
         finding(
-            judge, AUDIT, "changes beyond those when asked again",
-            mean(beyond_B.to_numpy(), clusters(both), confidence), "points", null=0.0,
+            judge, AUDIT, "changed beyond noise",
+            mean(beyond_B.to_numpy(), clusters(both), confidence), "percentage points", null=0.0,
             above="verdicts follow the words", within="none found beyond noise",
             below="fewer changes than when asked again", plain="changes beyond noise",
         ),

@@ -48,8 +48,10 @@ class Plan:
         return everybody(self.prompts, self.models) if self.config.schedule == "all" else None
 
     def budget(self) -> int:
-        """Meetings of the active schedule."""
-        half = len(self.prompts) * (len(self.models) - 1) // 2
+        """Meetings of the active schedule, in one order each; half of one baseline's games if none is given."""
+        half = len(self.prompts) * (len(self.models) - 1)
+        pairs = len(self.models) * (len(self.models) - 1) // 2
+        half = min(half, pairs * len(self.prompts))
         return self.config.budget or max(half, len(self.models))
 
 

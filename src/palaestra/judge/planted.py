@@ -107,10 +107,11 @@ def planted_rows(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def without_planted(frame: pl.DataFrame) -> pl.DataFrame:
-    """Verdicts in which neither answer has a planted fault."""
+def without_planted(seen: Seen) -> Seen | None:
+    """What a judge said where neither answer has a planted fault; None where it said no such thing."""
     pattern = f"{re.escape(MARK)}({'|'.join(map(re.escape, (*_MAKERS, 'off-topic')))})$"
-    return frame.filter(~pl.col("model_a").str.contains(pattern) & ~pl.col("model_b").str.contains(pattern))
+    rest = seen.frame.filter(~pl.col("model_a").str.contains(pattern) & ~pl.col("model_b").str.contains(pattern))
+    return Seen(seen.judge, rest, seen.unread) if rest.height else None
 
 
 def audit_planted(seen: Seen, confidence: float) -> list[Finding]:
@@ -134,7 +135,7 @@ def audit_planted(seen: Seen, confidence: float) -> list[Finding]:
                 finding(
                     seen.judge,
                     AUDIT,
-                    f"{name}: points gained by it",
+                    f"points gained by {name}",
                     gained,
                     "points",
                     null=0.0,
@@ -146,13 +147,13 @@ def audit_planted(seen: Seen, confidence: float) -> list[Finding]:
             )
             continue
         caught = share(good_B > 0.5, cluster_B, confidence)  # noqa: PLR2004 - a tie
-        found.append(finding(seen.judge, AUDIT, f"{name}: noticed", caught, "share", plain=f"{name} is noticed"))
+        found.append(finding(seen.judge, AUDIT, f"{name} noticed", caught, "share", plain=f"{name} is noticed"))
         lost = mean(good_B - 0.5, cluster_B, confidence)
         found.append(
             finding(
                 seen.judge,
                 AUDIT,
-                f"{name}: points lost by it",
+                f"points lost by {name}",
                 lost,
                 "points",
                 null=0.0,

@@ -50,7 +50,7 @@ def audit_position(seen: Seen, confidence: float) -> list[Finding]:
     return [
         *found,
         finding(
-            seen.judge, AUDIT, "log odds of A by its place", estimate, "log odds", null=0.0,
+            seen.judge, AUDIT, "A rather than B", estimate, "log odds", null=0.0,
             above="A favoured", below="B favoured", within="none found", plain="log odds of A",
         ),
     ]  # fmt: skip
@@ -100,10 +100,11 @@ def position_log_odds(one_B: Floats, two_B: Floats, cluster_B: Integers, confide
 
 
 def _beyond_chance(judge: str, pairs: pl.DataFrame, confidence: float) -> Finding:
-    """The first model's points in one order against those in the other."""
-    counts_GK = table_by_question(pairs["one"].to_numpy(), 1 - pairs["two"].to_numpy(), clusters(pairs))
+    """A model's points as A against those as B, once from the side of either model."""
+    one_B, two_B, cluster_B = pairs["one"].to_numpy(), pairs["two"].to_numpy(), clusters(pairs)
+    counts_GK = table_by_question(one_B, 1 - two_B, cluster_B) + table_by_question(two_B, 1 - one_B, cluster_B)
     return finding(
-        judge, "self-agreement", "kappa between the two orders", kappa(counts_GK, pairs.height, confidence), "kappa",
+        judge, "self-agreement", "of the two orders", kappa(counts_GK, pairs.height, confidence), "kappa",
         null=0.0, above="beyond chance", within="no better than a coin: what it says in one order does not follow "
         "from the other", below="it contradicts itself more than a coin would", plain="kappa between the two orders",
     )  # fmt: skip

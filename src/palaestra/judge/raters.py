@@ -3,7 +3,8 @@
 A rater's opinion on a question and two models is who has more points over all games or votes, or a tie. Accuracy is the
 share of pairs decided by both on which they agree, chance being one half. Cohen's kappa (1960) and Krippendorff's
 alpha (nominal; 2004) take off what raters would agree on by their habits alone; both come with ties as a third opinion
-and without. Intervals leave out one question at a time.
+and without. Each pair counts half from the side of either model, so that names change nothing; without ties kappa is
+then twice the accuracy less one. Intervals leave out one question at a time.
 
 Against people, accuracy is also given against single votes, with the agreement of two voters on the same pair beside
 it, which is what a judge can be asked to reach. Not here: rank correlations of boards.
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
 
 PEOPLE = "people"
+ALL = "all raters"
 _SIDES = 3
 _NEAR_CHANCE = 0.55
 
@@ -64,12 +66,12 @@ def _agreement(name: str, other: str, one: pl.DataFrame, two: pl.DataFrame, conf
     found = []
     if decided_B.any():
         estimate = share((a_B > 0.5)[decided_B] == (b_B > 0.5)[decided_B], cluster_B[decided_B], confidence)  # noqa: PLR2004 - a tie
-        found.append(_accuracy(name, audit, "accuracy where both decide", estimate))
-    whole_GK = table_by_question(a_B, b_B, cluster_B)
+        found.append(_accuracy(name, audit, "accuracy", estimate))
+    whole_GK = _from_both_sides(a_B, b_B, cluster_B)
     counts = {"with ties": (whole_GK, len(a_B))}
     if decided_B.any() and not decided_B.all():
         counts["without ties"] = (
-            table_by_question(a_B[decided_B], b_B[decided_B], cluster_B[decided_B]),
+            _from_both_sides(a_B[decided_B], b_B[decided_B], cluster_B[decided_B]),
             int(decided_B.sum()),
         )
     for ties, (counts_GK, rows) in counts.items():
@@ -86,7 +88,7 @@ def _agreement(name: str, other: str, one: pl.DataFrame, two: pl.DataFrame, conf
                     null=0.0,
                     above=above,
                     within=within,
-                    below=f"{ties}, worse than chance",
+                    below=f"{ties}, below chance",
                     plain=ties,
                 )
             )
@@ -94,11 +96,12 @@ def _agreement(name: str, other: str, one: pl.DataFrame, two: pl.DataFrame, conf
 
 
 def _accuracy(name: str, audit: str, figure: str, estimate: Estimate) -> Finding:
+    where = "where both decide" if figure == "accuracy" else "against single votes"
     near = estimate.upper is not None and estimate.upper < _NEAR_CHANCE
     within = "no better than chance" if near else "cannot be told from chance"
     return finding(
-        name, audit, figure, estimate, "share", null=0.5, above=f"better than chance, {figure}",
-        below=f"worse than chance, {figure}", within=f"{within}, {figure}", plain=figure,
+        name, audit, figure, estimate, "share", null=0.5, above=f"better than chance {where}",
+        below=f"worse than chance {where}", within=f"{within} {where}", plain=figure,
     )  # fmt: skip
 
 
@@ -129,7 +132,7 @@ def _voters(people: pl.DataFrame, confidence: float) -> list[Finding]:
     sums_GK = _summed(np.stack([won_B * (won_B - 1) + lost_B * (lost_B - 1), pairs_B], axis=1), clusters(counted))
     estimate = jackknife(sums_GK, lambda sums_NK: sums_NK[:, 0] / sums_NK[:, 1], len(won_B), confidence)
     said = "two votes on one pair agree where both decide"
-    return [finding(PEOPLE, "agreement with people", said, estimate, "share", plain=said)]
+    return [finding(PEOPLE, "agreement with people", "two voters", estimate, "share", plain=said)]
 
 
 def _alpha_of_all(raters: Mapping[str, pl.DataFrame], confidence: float) -> list[Finding]:
@@ -144,13 +147,14 @@ def _alpha_of_all(raters: Mapping[str, pl.DataFrame], confidence: float) -> list
     coincidence_BSS = counts_BS[:, :, None] * counts_BS[:, None, :]
     coincidence_BSS -= counts_BS[:, :, None] * np.eye(_SIDES)
     coincidence_BSS /= (total_B - 1)[:, None, None]
+    coincidence_BSS = (coincidence_BSS + coincidence_BSS[:, ::-1, ::-1]) / 2
     sums_GK = _summed(coincidence_BSS.reshape(len(units), -1), clusters(units))
     estimate = jackknife(sums_GK, _alpha, len(units), confidence)
     said = f"{len(raters)} raters, with ties"
     return [
         finding(
-            "all raters", "agreement of all", f"alpha {said}", estimate, "alpha", null=0.0,
-            above=f"{said}, beyond chance", within=f"{said}, not beyond chance", below=f"{said}, worse than chance",
+            ALL, "agreement of all", "alpha with ties", estimate, "alpha", null=0.0,
+            above=f"{said}, beyond chance", within=f"{said}, not beyond chance", below=f"{said}, below chance",
         )
     ]  # fmt: skip
 
@@ -161,6 +165,11 @@ def table_by_question(a_B: Floats, b_B: Floats, cluster_B: Integers) -> Floats:
     place_B, number = numbered(cluster_B)
     flat_K = np.bincount(place_B * _SIDES**2 + cell_B.astype(np.int64), minlength=number * _SIDES**2)
     return flat_K.reshape(number, _SIDES**2).astype(float)
+
+
+def _from_both_sides(a_B: Floats, b_B: Floats, cluster_B: Integers) -> Floats:
+    """Opinions of two raters crossed, half seen from one model of each pair, half from the other."""
+    return (table_by_question(a_B, b_B, cluster_B) + table_by_question(1 - a_B, 1 - b_B, cluster_B)) / 2
 
 
 def kappa(counts_GK: Floats, rows: int, confidence: float) -> Estimate:

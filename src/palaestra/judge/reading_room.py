@@ -82,10 +82,12 @@ def read_room(folder: str | Path, questions: str | Path | None = None) -> Room:
     frame = read_verdicts(folder) if kind == "verdicts" else pl.DataFrame()
     heard = _verdicts(frame) if kind == "verdicts" else _grades(folder)
     _check(folder, card, prompts, answers, heard)
-    flipped = card.config.get("schedule") == "baseline"  # game 1 shows the baseline as A; it is read from the other side
-    by_question = {name: _compared(games, flipped=flipped) for name, games in heard.items()}
     judged = {name for games in heard.values() for each in games for name in (each.a, each.b) if name is not None}
     every = dict.fromkeys(model for _, model in answers)
+    models = _in_order(card, [name for name in every if name in judged])
+    to_baseline = card.config.get("schedule") == "baseline"
+    place = None if to_baseline else {name: number for number, name in enumerate(models)}
+    by_question = {name: _compared(games, place) for name, games in heard.items()}
     return Room(
         name=folder.resolve().name,
         card=card,
@@ -99,7 +101,7 @@ def read_room(folder: str | Path, questions: str | Path | None = None) -> Room:
             )
             for number, prompt in enumerate(prompts, start=1)
         ),
-        models=_in_order(card, [*(name for name in every if name in judged)]),
+        models=models,
         judges=tuple(dict.fromkeys(each.judge for games in heard.values() for each in games)),
         protocol=next((str(each) for each in _protocols(folder, kind, frame)), ""),
         baseline=planned_baseline(card.config),
@@ -169,9 +171,7 @@ def _grades(folder: Path) -> dict[str, list[Heard]]:
         raise InputError(f"cannot read {path}: {said}; expected the grades that a run wrote") from error
     found: dict[str, list[Heard]] = defaultdict(list)
     for each in grades:
-        found[each.question_id].append(
-            Heard(each.judge, each.model, None, 1, None, each.rating, each.text, each.error)
-        )
+        found[each.question_id].append(Heard(each.judge, each.model, None, 1, None, each.rating, each.text, each.error))
     return found
 
 
@@ -205,14 +205,22 @@ def _check(
         raise InputError(f"the files of {folder} have been changed: {wrong}; run it anew, with --overwrite")
 
 
-def _compared(games: Iterable[Heard], *, flipped: bool) -> tuple[Compared, ...]:
-    """Games of one question by their pairs, each seen from the model that met the other."""
+def _compared(games: Iterable[Heard], place: Mapping[str, int] | None) -> tuple[Compared, ...]:
+    """Games of one question by their pairs.
+
+    A pair is seen from the model that comes first by `place`; without that, from the one that met its baseline, which
+    is B in the first game.
+    """
     pairs: dict[tuple[str, str | None], list[Heard]] = {}
     for each in games:
-        first = (each.a, each.b) if each.game == 1 or each.b is None else (each.b, each.a)
-        pairs.setdefault(first, []).append(each)
-    turned = [(b, a, said) if flipped and b is not None else (a, b, said) for (a, b), said in pairs.items()]
-    return tuple(Compared(a, b, tuple(said)) for a, b, said in turned)
+        if each.b is None:
+            seen: tuple[str, str | None] = each.a, None
+        elif place is None:
+            seen = (each.b, each.a) if each.game == 1 else (each.a, each.b)
+        else:
+            seen = (each.a, each.b) if place[each.a] < place[each.b] else (each.b, each.a)
+        pairs.setdefault(seen, []).append(each)
+    return tuple(Compared(a, b, tuple(said)) for (a, b), said in pairs.items())
 
 
 def _in_order(card: RunCard, names: list[str]) -> tuple[str, ...]:

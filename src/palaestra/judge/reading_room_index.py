@@ -16,7 +16,7 @@ import numpy as np
 
 from palaestra.judge.reading_room import Room, counts
 from palaestra.judge.reading_room_games import APART, MARKS, Compared, Mark, Question, winner
-from palaestra.judge.reading_room_look import WORDS, room_page
+from palaestra.judge.reading_room_look import WORDS, counted_marks, room_page
 from palaestra.judge.reading_room_question import file_of
 from palaestra.pictures.page import scrolling
 from palaestra.stats import clustered
@@ -71,7 +71,7 @@ def grade_standings(room: Room, only: frozenset[str] | None = None) -> Standings
             lines.append(Standing(model, mean.value, mean.lower, mean.upper, len(found)))
     best = sorted(lines, key=lambda line: -line.score)
     notes = (f"{CONFIDENCE:.0%} intervals clustered by question.",) if best else ("No grade could be read.",)
-    return Standings("Mean grade, 1 to 10", 1.0, 10.0, tuple(best), notes)
+    return Standings("mean grade from 1 to 10", 1.0, 10.0, tuple(best), notes)
 
 
 def index_page(room: Room, standings: Standings, *, changed: bool) -> str:
@@ -129,9 +129,9 @@ def _lead(room: Room) -> str:
 
 
 def _board(standings: Standings) -> str:
-    notes = "".join(f"<p>{escape(note)}</p>" for note in standings.notes)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in (f"Score: {standings.title}.", *standings.notes))
     rows = "".join(_standing(standings, line) for line in standings.lines)
-    heads = f'<th scope="col" class="name">Model</th><th scope="col">{escape(standings.title)}</th>'
+    heads = '<th scope="col" class="name">Model</th><th scope="col">Score</th>'
     heads += '<th scope="col">Interval</th><th scope="col">Verdicts</th><td></td>'
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     shown = scrolling(table, "Board") if standings.lines else ""
@@ -201,20 +201,26 @@ def _pair(name: tuple[str, str], compared: Sequence[Compared]) -> str:
 
 
 def _questions(room: Room) -> str:
-    items = "".join(_item(question) for question in room.questions)
+    told = [name for name in ("category", "topic") if len(_values(room, name)) > 1]
+    items = "".join(_item(question, told) for question in room.questions)
     return (
         f'<section aria-labelledby="questions"><h2 id="questions">Questions</h2>{_form(room)}'
         f'<p id="shown" role="status">{len(room.questions):,} questions</p><ol class="questions">{items}</ol></section>'
     )
 
 
-def _item(question: Question) -> str:
+def _item(question: Question, told: Sequence[str]) -> str:
+    """A question in the list.
+
+    Args:
+        question: which.
+        told: what is said of it besides its text: fields of its prompt.
+    """
     words = " ".join(question.prompt.text.split())
     text = words if len(words) <= _TITLE else f"{words[:_TITLE]}\N{HORIZONTAL ELLIPSIS}"
-    marks: list[frozenset[Mark]] = [each.marks for each in question.compared]
-    counted = [(mark, sum(mark in each for each in marks)) for mark in MARKS]
-    shown = "".join(f'<span class="badge {mark}">{number} {WORDS[mark][0]}</span> ' for mark, number in counted if number)
-    facts = [each for each in (question.prompt.category, question.prompt.topic) if each]
+    counted = counted_marks([each.marks for each in question.compared])
+    shown = "".join(f'<span class="badge {mark}">{said}</span> ' for mark, said in counted)
+    facts = [getattr(question.prompt, name) for name in told if getattr(question.prompt, name)]
     facts += [f"spread {question.spread:.2f}"] if question.spread is not None else ["no verdict"]
     said = escape(" \N{MIDDLE DOT} ".join(facts))
     return (

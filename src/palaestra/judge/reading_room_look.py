@@ -7,6 +7,7 @@ line by line. Names are escaped wherever they stand.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -27,6 +28,14 @@ WORDS: dict[Mark, tuple[str, str]] = {
     "unread": ("unread", "A verdict that could not be read"),
 }
 """Each mark on a badge, and as a filter."""
+
+_COUNTED: dict[Mark, tuple[str, str]] = {
+    "flip": ("flip", "flips"),
+    "disagree": ("disagreement", "disagreements"),
+    "strong": ("strong", "strong"),
+    "tie": ("tie", "ties"),
+    "unread": ("unread", "unread"),
+}
 
 _HEADING = re.compile(r"<(/?)h([1-6])>")
 _HIGHEST = 4
@@ -90,6 +99,16 @@ def plain_html(text: str) -> str:
 def badges(marks: frozenset[Mark]) -> str:
     """Marks as badges, in their order."""
     return "".join(f'<span class="badge {mark}">{WORDS[mark][0]}</span> ' for mark in MARKS if mark in marks)
+
+
+def counted_marks(marks: Sequence[frozenset[Mark]]) -> list[tuple[Mark, str]]:
+    """How many pairs bear each mark, in words, for those that some bear."""
+    found = []
+    for mark in MARKS:
+        if number := sum(mark in each for each in marks):
+            one, several = _COUNTED[mark]
+            found.append((mark, f"{number:,} {one if number == 1 else several}"))
+    return found
 
 
 def verdict_words(heard: Heard, model: str) -> str:

@@ -13,9 +13,9 @@ from palaestra.judge.answers import Answer
 from palaestra.judge.reading_room import Room
 from palaestra.judge.reading_room_games import Compared, Heard, Question, mean_points, winner
 from palaestra.judge.reading_room_look import (
-    WORDS,
     answer_html,
     badges,
+    counted_marks,
     outcome_words,
     plain_html,
     room_page,
@@ -107,14 +107,11 @@ def _overview(room: Room, question: Question, place: dict[str, int]) -> str:
     heads = ["Answer" if graded else "Pair", *room.judges, "Together"]
     head = "".join(f'<th scope="col" class="name">{escape(name)}</th>' for name in heads)
     rows = "".join(_row(room, each, place) for each in question.compared)
-    noted = f"{len(question.compared)} {'graded answers' if graded else 'pairs'}"
+    what = "graded answer" if graded else "pair"
+    noted = f"{len(question.compared)} {what}{'' if len(question.compared) == 1 else 's'}"
     table = f'<table class="pairs"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     opened = " open" if len(question.compared) <= _OPEN_PAIRS else ""
-    counted = [
-        f"{number} {WORDS[mark][0]}"
-        for mark in WORDS
-        if (number := sum(mark in each.marks for each in question.compared))
-    ]
+    counted = [words for _, words in counted_marks([each.marks for each in question.compared])]
     summary = f"{noted}{': ' if counted else ''}{', '.join(counted)}"
     return f'<details class="overview"{opened}><summary>{summary}</summary>{scrolling(table, "Pairs")}</details>'
 

@@ -100,8 +100,8 @@ class _Hearing:
             meetings = await self._rounds(rule)
         else:
             await self._hear("verdicts", lambda: panel.games(meetings, judges))
-        settled = meetings
-        return lambda: panel.games(settled, judges)
+        settled, both = meetings, plan.config.schedule != "active"
+        return lambda: panel.games(settled, judges, both_orders=both)
 
     async def _hear(self, what: str, games: Callable[[], Iterator[Game]]) -> None:
         self.progress.begin(what, sum(1 for _ in games()))
@@ -113,12 +113,15 @@ class _Hearing:
         plan, judges, done = self.plan, self.plan.config.judges, list[Meeting]()
         schedule = ActiveSchedule(plan.models, len(plan.prompts), plan.budget(), plan.config.rounds, plan.config.seed)
 
-        def votes() -> pl.DataFrame:
-            return votes_of(verdict_frame(self.panel.verdict(game) for game in self.panel.games(done, judges)))
+        def games(meetings: list[Meeting]) -> Iterator[Game]:
+            return self.panel.games(meetings, judges, both_orders=False)
 
-        self.progress.begin("verdicts", plan.budget() * plan.how.games * len(judges))
+        def votes() -> pl.DataFrame:
+            return votes_of(verdict_frame(self.panel.verdict(game) for game in games(done)))
+
+        self.progress.begin("verdicts", plan.budget() * len(judges))
         for number, meetings in enumerate(schedule.rounds(votes, rule), start=1):
-            await self.panel.hear(self.panel.games(meetings, judges), judges, self.progress.step)
+            await self.panel.hear(games(meetings), judges, self.progress.step)
             done += meetings
             self.folder.measure(stage="round", round=number, meetings=len(meetings))
         return sorted(done)

@@ -2,8 +2,8 @@
 
     baseline   every model meets the baseline of the question's category (or each of several) on every question
     all        every pair meets on every question
-    active     models meet each other in rounds: after each, the pairs are drawn whose next verdicts take most off the
-               uncertainty of all differences, by a rule that the caller passes in (`rank next`'s, on the command line)
+    active     models meet each other in rounds: after each, pairs are drawn by a rule that the caller passes in: those
+               whose next verdicts do most to tell models apart (`ranking/sampling.py`, on the command line)
 
 A single baseline spends half of what is known about two models on a third one that nobody asked about, and least where
 all are much better or worse than it. The active schedule has no baseline, and no question twice for a pair.
@@ -74,7 +74,11 @@ def everybody(prompts: Sequence[Prompt], models: Sequence[str]) -> list[Meeting]
 
 
 class ActiveSchedule:
-    """Rounds of meetings.
+    """Rounds of meetings, in each of which one game is played; a pair's games alternate in who is A.
+
+    A second game of the same two answers says less than a first one of two others: both share what this question is to
+    these models. Position is balanced by the alternation, and can be held equal as a covariate. Of a pair's questions
+    those come first that its models have seen least, so that all models see all questions about as often.
 
     Args:
         models: in the order in which they were given, which the draws depend on.
@@ -97,8 +101,9 @@ class ActiveSchedule:
                 f"{pairs * questions} (all pairs on all questions)"
             )
         self._models, self._questions = list(models), questions
-        self._left, self._rounds, self._seed = budget, rounds, seed
-        self._used: dict[tuple[str, str], int] = {}
+        self._left, self._rounds = budget, rounds
+        self._met: dict[tuple[str, str], list[int]] = {}
+        self._seen_MQ = np.zeros((len(models), questions), dtype=np.int64)
         self._rng = np.random.default_rng(seed)
 
     def rounds(self, votes: Callable[[], pl.DataFrame], rule: PairRule) -> Iterator[list[Meeting]]:
@@ -112,20 +117,25 @@ class ActiveSchedule:
     def _draw(self, chances: Chances, count: int) -> list[Meeting]:
         """As many meetings, fewer only where the pairs have no questions left."""
         self._left -= count
-        meetings = []
-        for pair, times in self._times(chances, count):
-            order = np.random.default_rng([self._seed, *map(self._models.index, pair)]).permutation(self._questions)
-            begun = self._used.get(pair, 0)
-            self._used[pair] = begun + times
-            meetings += [Meeting(int(question), *pair) for question in order[begun : begun + times]]
-        return meetings
+        drawn = [pair for pair, times in self._times(chances, count) for _ in range(times)]
+        return [self._meeting(drawn[place]) for place in self._rng.permutation(len(drawn))]
+
+    def _meeting(self, pair: tuple[str, str]) -> Meeting:
+        """The pair on the question that its models have seen least, and that they have not met on."""
+        at, met = [self._models.index(name) for name in pair], self._met.setdefault(pair, [])
+        seen_Q = self._seen_MQ[at].sum(axis=0) + self._rng.random(self._questions)
+        seen_Q[met] = np.inf
+        question = int(seen_Q.argmin())
+        self._seen_MQ[at, question] += 1
+        met.append(question)
+        return Meeting(question, *(pair if len(met) % 2 else pair[::-1]))
 
     def _times(self, chances: Chances, count: int) -> list[tuple[tuple[str, str], int]]:
         pairs = sorted(chances, key=lambda pair: tuple(map(self._models.index, pair)))
         weight_P = np.array([chances[pair] for pair in pairs])
         times_P = np.zeros(len(pairs), dtype=np.int64)
         while count:
-            room_P = np.array([self._questions - self._used.get(pair, 0) for pair in pairs]) - times_P
+            room_P = np.array([self._questions - len(self._met.get(pair, ())) for pair in pairs]) - times_P
             open_P = np.where(room_P > 0, weight_P, 0.0)
             if not open_P.sum():
                 break

@@ -39,9 +39,11 @@ def judges(verdicts: pl.DataFrame) -> list[Seen]:
     """What each judge said, under each protocol, by name.
 
     Raises:
-        InputError: a column is missing, or nothing can be read.
+        InputError: a column is missing, there is no pair of two models, or nothing can be read.
     """
     frame = with_points(verdicts)
+    if frame.is_empty():
+        raise InputError("found no verdict on two different models, expected pairs of models")
     if frame["points"].null_count() == frame.height:
         raise InputError("found no verdict that can be read, expected labels or preferences")
     many = frame.select("judge", "protocol").unique().group_by("judge").len().filter(pl.col("len") > 1)["judge"]

@@ -5,12 +5,14 @@
     log odds   strengths of all models by the judge and by the other raters, each fitted alone (Davidson, `bias.py`);
                the judge's follow the others' in a straight line through the models that are not its own, and
                self-preference is how far its own are above it. The interval is the line's prediction interval: the
-               scatter of the other models around it holds both what the judge sees differently and chance
+               scatter of the other models around it holds both what the judge sees differently and chance.
+               The others' strengths are measured with error, which flattens a line and lifts whoever stands at the top;
+               its slope is divided by the share of their scatter that is not error (Fuller, 1987)
 
 The second is a difference in differences and also takes off that one rater is more decisive than another: the slope of
-the line. It needs four models that are not the judge's, and then leads; the first does not know a decisive judge from a
-selfish one. Which models are a judge's own: those of its family, by a table, else the model of its name. Not here:
-whether the judge can recognise its own text.
+the line. It needs four models that are not the judge's. The first does not know a decisive judge from a selfish one,
+and is a finding only where the second is missing. A judge's own models are those of its family, by a table, else the
+model of its name. Not here: whether the judge can recognise its own text.
 """
 
 from __future__ import annotations
@@ -28,18 +30,20 @@ from palaestra.stats.clustered import Estimate, mean
 
 AUDIT = "self-preference"
 _FEWEST_OTHERS = 4
+_LEAST_TRUE = 0.3
+"""The least share of the scatter of the others' strengths that must be more than their sampling error."""
 
 
 def own_models(judge: str, models: list[str], families: Mapping[str, str]) -> list[str]:
     """The models that are a judge's own.
 
     Args:
-        judge: its name; what stands in brackets behind it (its protocol) does not count.
+        judge: its name; what stands in brackets behind it (its protocol) does not count, unless a model is called so.
         models: all of them.
         families: of judges and models, by name.
     """
-    bare = judge.partition(" (")[0]
-    family = families.get(judge, families.get(bare, bare))
+    name = judge if judge in families or judge in models else judge.partition(" (")[0]
+    family = families.get(name, name)
     return [model for model in models if families.get(model, model) == family]
 
 
@@ -60,7 +64,8 @@ def audit_self_preference(
         return []
     mine, theirs = opinions(seen.frame), _mean_opinion(others)
     both = mine.join(theirs, on=PAIR, suffix="_others", maintain_order="left")
-    return _points(seen.judge, both, own, confidence) + _log_odds(seen, others, both, own, confidence)
+    line = _log_odds(seen, others, both, own, confidence)
+    return _points(seen.judge, both, own, confidence, leads=not line) + line
 
 
 def _mean_opinion(others: list[pl.DataFrame]) -> pl.DataFrame:
@@ -69,7 +74,7 @@ def _mean_opinion(others: list[pl.DataFrame]) -> pl.DataFrame:
     return each.group_by(*PAIR, maintain_order=True).agg(pl.col("score").mean())
 
 
-def _points(judge: str, both: pl.DataFrame, own: list[str], confidence: float) -> list[Finding]:
+def _points(judge: str, both: pl.DataFrame, own: list[str], confidence: float, *, leads: bool) -> list[Finding]:
     first, second = pl.col("first").is_in(own), pl.col("second").is_in(own)
     rows = both.filter(first != second).with_columns(sign=pl.when(first).then(1.0).otherwise(-1.0))
     if rows.is_empty():
@@ -77,11 +82,11 @@ def _points(judge: str, both: pl.DataFrame, own: list[str], confidence: float) -
     gain_B = (rows["sign"] * (rows["score"] - rows["score_others"])).to_numpy()
     return [
         finding(
-            judge, AUDIT, "points for its own models beyond what others give them",
-            mean(gain_B, clusters(rows), confidence), "points", null=0.0,
+            judge, AUDIT, "points",
+            mean(gain_B, clusters(rows), confidence), "points", null=0.0 if leads else None,
             above="more points for its own models than others give them",
             below="fewer points for its own models than others give them", within="as many points as others give",
-            plain="points for its own models",
+            plain="points for its own models beyond what others give",
         )
     ]  # fmt: skip
 
@@ -97,41 +102,44 @@ def _log_odds(
     rest, selfish = [name for name in shared if name not in own], [name for name in shared if name in own]
     if len(rest) < _FEWEST_OTHERS or not selfish:
         return []
-    x_M, y_M = (np.array([strength[name] for name in rest]) for strength in (theirs, mine))
+    x_M, y_M = (np.array([strength[name][0] for name in rest]) for strength in (theirs, mine))
     spread = x_M - x_M.mean()
-    if spread @ spread < 1e-12:  # noqa: PLR2004 - all alike
+    true = float(spread @ spread) - (len(rest) - 1) * float(np.mean([theirs[name][1] for name in rest]))
+    if true < _LEAST_TRUE * float(spread @ spread) or true <= 0:
         return []
-    slope = float(spread @ y_M / (spread @ spread))
+    slope = float(spread @ y_M) / true
     freedom = len(rest) - 2
     residual_M = y_M - y_M.mean() - slope * spread
     variance = float(residual_M @ residual_M) / freedom
-    away = np.mean([theirs[name] for name in selfish]) - x_M.mean()
-    value = float(np.mean([mine[name] for name in selfish]) - y_M.mean() - slope * away)
-    se = np.sqrt(variance * (1 / len(selfish) + 1 / len(rest) + away**2 / float(spread @ spread)))
+    away = np.mean([theirs[name][0] for name in selfish]) - x_M.mean()
+    value = float(np.mean([mine[name][0] for name in selfish]) - y_M.mean() - slope * away)
+    se = np.sqrt(variance * (1 / len(selfish) + 1 / len(rest) + away**2 / true))
     half = float(stdtrit(freedom, 0.5 + confidence / 2) * se)
     rows, questions = both.height, both["question_id"].n_unique()
     estimate = Estimate(value, value - half, value + half, float(se), rows, questions)
     return [
         finding(
-            seen.judge, AUDIT, "log odds of its own models beyond the line through the others", estimate, "log odds",
+            seen.judge, AUDIT, "strength", estimate, "log odds",
             null=0.0, above="its own models favoured", below="its own models disfavoured", within="none found",
         )
     ]  # fmt: skip
 
 
-def _strengths(frame: pl.DataFrame, met: pl.DataFrame, confidence: float) -> dict[str, float]:
-    """Strengths in log odds of the models of the largest connected part, on questions and pairs that all have seen."""
+def _strengths(frame: pl.DataFrame, met: pl.DataFrame, confidence: float) -> dict[str, tuple[float, float]]:
+    """Strengths in log odds and their variances, in the largest connected part, on pairs that all have seen."""
     pair = [
         pl.min_horizontal("model_a", "model_b").alias("first"),
         pl.max_horizontal("model_a", "model_b").alias("second"),
     ]
     effects = fit_effects(frame.with_columns(pair).join(met, on=PAIR, how="semi"), ("place",), confidence)
-    if effects.maximum is None:
+    if effects.maximum is None or effects.variance_M is None:
         return {}
     part_M = effects.maximum.problem.part_M
     largest = np.bincount(part_M).argmax()
     return {
-        name: float(theta)
-        for name, theta, part in zip(effects.names, effects.maximum.at.theta_M, part_M, strict=True)
+        name: (float(theta), float(variance))
+        for name, theta, variance, part in zip(
+            effects.names, effects.maximum.at.theta_M, effects.variance_M, part_M, strict=True
+        )
         if part == largest
     }

@@ -62,9 +62,7 @@ def compare_rooms(before: Room, after: Room) -> Changes:
     changes = changes_between(before, after)
     models = frozenset(before.models) & frozenset(after.models)
     baseline = after.baseline if after.baseline == before.baseline else None
-    boards = [
-        standings(room, questions=changes.common, models=models, baseline=baseline) for room in (before, after)
-    ]
+    boards = [standings(room, questions=changes.common, models=models, baseline=baseline) for room in (before, after)]
     scores = score_changes(boards[0].lines, boards[1].lines)
     return replace(changes, scores=scores, score=boards[1].title)
 
@@ -96,14 +94,16 @@ def standings(
     against = room.baseline if models is None else baseline
     named = set(read["model_a"]) | set(read["model_b"])
     against = against if against in named else None
-    title = f"Win rate against {against}, %" if against else "Mean win rate against all others, %"
+    title = f"win rate against {against} in percent" if against else "mean win rate against all others in percent"
     if read.is_empty():
         return Standings(title, 0, 100, (), ("No verdict could be read: there is no board.",))
     board = board_of_verdicts(frame, baseline=against)
     votes = {line.model: line.votes for line in board.board.models}
     lines = [Standing(name, each.score, each.lower, each.upper, votes[name]) for name, each in board.scores.items()]
     level = f"{board.board.settings['confidence']:.0%}"
-    notes = [f"{level} intervals clustered by question, as `palaestra judge board` gives them."]
+    notes = [f"{level} intervals clustered by question, as palaestra judge board gives them."]
     if board.unread:
-        notes.append(f"{board.unread:,} of {board.games:,} games have no verdict that can be read; they count for nobody.")
+        notes.append(
+            f"{board.unread:,} of {board.games:,} games have no verdict that can be read; they count for nobody."
+        )
     return Standings(title, 0, 100, tuple(lines), (*notes, *board.board.warnings))

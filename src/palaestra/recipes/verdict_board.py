@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from scipy.special import expit, ndtri
 from palaestra.errors import InputError
 from palaestra.judge.answers import Answer
 from palaestra.judge.votes import votes_of
-from palaestra.ranking import Board, FitConfig, fit
+from palaestra.ranking import Board, FitConfig, fit, plan_for_board
 from palaestra.ranking.compare import ELO
 from palaestra.store.markdown import count_in_texts
 
@@ -149,6 +150,21 @@ def scores_of(board: Board, baseline: str | None) -> dict[str, Score]:
     else:
         edges = _against_all(rating_M, covariance_MM, z)
     return {name: Score(*map(float, row)) for name, row in zip(names, np.transpose(edges), strict=True)}
+
+
+def pairs_that_say_most(votes: pl.DataFrame, models: Sequence[str]) -> dict[tuple[str, str], float]:
+    """How the active schedule draws pairs: by what their next verdicts do to tell as many pairs apart as possible.
+
+    Args:
+        votes: of the verdicts so far.
+        models: all that may meet.
+
+    Returns:
+        The probability of each pair, in the order of the models (`ranking/sampling.py`).
+    """
+    plan = plan_for_board(fit(votes, cluster=CLUSTER), list(models), goal="separate")
+    place = {name: number for number, name in enumerate(plan.names)}
+    return {(a, b): float(plan.probability_MM[place[a], place[b]]) for a, b in combinations(models, 2)}
 
 
 def answer_counts(answers: Sequence[Answer]) -> pl.DataFrame:

@@ -78,8 +78,8 @@ def write_verdict_report(path: str | Path, found: VerdictBoard, title: str) -> N
     if found.moves:
         most = max(found.moves, key=lambda name: found.moves[name])
         sentences.append(
-            f"Each model was left out once. No score of another moved by more than {found.moves[most]:.2f} points (when "
-            f"{most} was left out): so far, at most, does adding a model move the others."
+            f"Each model was left out once. No score of another moved by more than {found.moves[most]:.2f} points "
+            f"(when {most} was left out): so far, at most, does adding a model move the others."
         )
     parts = "".join(f"<p>{escape(said)}</p>" for said in sentences)
     drawn = picture(scores_chart(found), "scores", 3)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtr, stdtrit
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
@@ -39,14 +39,6 @@ class Estimate:
 def quantile(clusters: int, confidence: float) -> float:
     """Student's quantile for a two-sided interval from so many clusters; at least two."""
     return float(stdtrit(clusters - 1, 0.5 + confidence / 2))
-
-
-def p_value(value: float, se: float, clusters: int) -> float:
-    """Of Student's test that the figure is zero, two-sided."""
-    if se == 0:
-        return float(value == 0)
-    size = -abs(value) / se
-    return float(2 * (stdtr(clusters - 1, size) if clusters > 1 else ndtr(size)))
 
 
 def around(value: float, se: float, rows: int, clusters: int, confidence: float) -> Estimate:

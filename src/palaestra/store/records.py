@@ -104,10 +104,10 @@ def _write(path: Path, parts: Iterable[str]) -> None:
 
 def _csv(data: bytes) -> list[dict[str, Any]]:
     """Everything as text: a model may be called 007."""
-    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True, restkey="")
+    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
     found = []
     for row in rows:
-        if "" in row:
+        if None in row:  # the fields after the last named one
             raise ValueError(f"line {rows.line_num} has more fields than the head")
         found.append({name: value for name, value in row.items() if value not in {None, ""}})
     return found

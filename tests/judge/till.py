@@ -70,14 +70,14 @@ class Till:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
                 pass
 
         class Server(ThreadingHTTPServer):
             request_queue_size = 256
             daemon_threads = True
 
-            def handle_error(self, *_: object) -> None:
+            def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # a caller that was killed
 
         self._server = Server(("127.0.0.1", 0), Handler)
