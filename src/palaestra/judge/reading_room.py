@@ -10,7 +10,7 @@ Not here: the pages (`reading_room_folder.py` and the files that it names), and 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +117,8 @@ def _kind(folder: Path, card: RunCard) -> Kind:
     if not card.config.get("judges"):
         raise InputError(f"{folder} holds answers that nobody has judged; run it with --judge NAME")
     raise InputError(
-        f"{folder} has no verdicts yet: found neither {VERDICTS_FILE} nor {GRADES_FILE} (the run is {card.state}); go on "
-        "with the same `palaestra judge run` and --resume"
+        f"{folder} has no verdicts yet: found neither {VERDICTS_FILE} nor {GRADES_FILE} (the run is {card.state}); go "
+        "on with the same `palaestra judge run` and --resume"
     )
 
 
@@ -233,7 +233,7 @@ def _in_order(card: RunCard, names: list[str]) -> tuple[str, ...]:
 def counts(room: Room) -> dict[str, int]:
     """How much there is of what, for a summary."""
     compared = list(room.compared)
-    marks = {mark: sum(mark in each.marks for each in compared) for mark in ("flip", "disagree", "strong", "tie")}
+    marks = Counter(mark for each in compared for mark in each.marks)
     return {
         "questions": len(room.questions),
         "models": len(room.models),

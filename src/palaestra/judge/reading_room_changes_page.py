@@ -96,8 +96,8 @@ def _scores(changes: Changes) -> str:
         return _section("Scores", "<p>No model has a score in both runs.</p>")
     rows = "".join(map(_score, changes.scores))
     note = (
-        "<p>On the models and questions that both runs have. The interval is that of the difference, as if the runs were "
-        "independent; a difference beyond it is marked.</p>"
+        "<p>On the models and questions that both runs have. The interval is that of the difference, as if the runs "
+        "were independent; a difference beyond it is marked.</p>"
     )
     heads = ["Model", "Before", "After", "Difference", "Interval", "Beyond it"]
     return _section(f"Scores: {changes.score}", note + _table(heads, rows, "Scores"))

@@ -11,8 +11,13 @@ Everything is opened from disk; nothing is loaded from anywhere else.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,8 @@ from palaestra.judge.reading_room_look import DATA_FILE, SCRIPT_FILE, STYLE_FILE
 from palaestra.judge.reading_room_question import file_of, question_page
 
 MARK_FILE, INDEX_FILE, CHANGES_FILE = "room.json", "index.html", "changes.html"
+ANSWERS_A_WORKER = 500
+"""With fewer answers than these for each, a second process costs more than it saves."""
 _SCHEMA = "palaestra.reading-room/1"
 _READABLE = 0o755
 
@@ -99,13 +106,38 @@ def _fill(part: Path, room: Room, standings: Standings, changes: Changes | None,
     put(INDEX_FILE, index_page(room, standings, changed=changes is not None))
     if changes is not None:
         put(CHANGES_FILE, changes_page(changes, {name: place for place, name in enumerate(room.models)}))
-    for question in room.questions:
-        put(file_of(question.number), question_page(room, question))
+    for question, page in zip(room.questions, _pages(room), strict=True):
+        put(file_of(question.number), page)
     pages = len(room.questions) + 1 + (changes is not None)
-    summary = {"schema": _SCHEMA, "run": room.name, "kind": room.kind, "protocol": room.protocol}
+    summary: dict[str, Any] = {"schema": _SCHEMA, "run": room.name, "kind": room.kind, "protocol": room.protocol}
     summary |= {**counts(room), "pages": pages, "bytes": size}
     put(MARK_FILE, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary
+
+
+def _pages(room: Room) -> Iterator[str]:
+    """The questions' pages in their order; many answers are rendered by as many processes as there are processors."""
+    answers = sum(len(question.answers) for question in room.questions)
+    workers = min(os.cpu_count() or 1, answers // ANSWERS_A_WORKER)
+    if workers < 2:  # noqa: PLR2004 - one is this process
+        yield from (question_page(room, question) for question in room.questions)
+        return
+    lean = replace(room, verdicts=room.verdicts.clear())
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_take, initargs=(lean,)) as pool:
+        yield from pool.map(_page, range(len(room.questions)), chunksize=4)
+
+
+_taken: list[Room] = []
+"""The room of a process that renders pages."""
+
+
+def _take(room: Room) -> None:
+    _taken.append(room)
+
+
+def _page(place: int) -> str:
+    room = _taken[0]
+    return question_page(room, room.questions[place])
 
 
 def _replace(part: Path, out: Path) -> None:

@@ -1,7 +1,7 @@
 """What was said about one question, as a reader looks at it: pair by pair, judge by judge, order by order.
 
-Of a pair's games each gives its first model 1, a half or nothing, strong verdicts like weak ones; the mean over readable
-games says who wins. The marks by which a reader finds a question:
+Of a pair's games each gives its first model 1, a half or nothing, strong verdicts like weak ones; the mean over
+readable games says who wins. The marks by which a reader finds a question:
 
     flip       in one order a judge names one model, in the other order the other one
     disagree   two judges, each over both orders, name different winners; of grades, ratings of one answer that lie

@@ -177,8 +177,8 @@ def _pairs(room: Room) -> str:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     return (
         '<section aria-labelledby="pairs"><h2 id="pairs">Pairs</h2><p>Who wins a question is what all judges say in '
-        "both orders together; points are of single games, ties a half; a flip is a pair on a question of which a judge "
-        f"names one model in one order and the other one in the other.</p>{scrolling(table, 'Pairs')}</section>"
+        "both orders together; points are of single games, ties a half; a flip is a pair on a question of which a "
+        f"judge names one model in one order and the other one in the other.</p>{scrolling(table, 'Pairs')}</section>"
     )
 
 
