@@ -115,18 +115,10 @@ def _own_baseline(path: Path, category: str | None) -> str | None:
     """The one that a run was planned with; None where there are several, or none."""
     if not _is_run(path):
         return None
+    from palaestra.judge.config import planned_baseline
     from palaestra.store.runs import read_run
 
-    config = read_run(path).config
-    if config.get("schedule") != "baseline":
-        return None
-    listed = config.get("baselines")
-    given = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-    by_category = dict(name.split("=", 1) for name in given if "=" in name)
-    everywhere = [name for name in given if "=" not in name]
-    if category in by_category:
-        return by_category[str(category)]
-    return everywhere[0] if len(everywhere) == 1 else None
+    return planned_baseline(read_run(path).config, category)
 
 
 def _single_baseline(frame: pl.DataFrame) -> str | None:

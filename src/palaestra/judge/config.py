@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,3 +38,24 @@ class RunConfig(BaseModel):
     """A text that tells the judges what good answers are like here."""
     seed: int = 0
     """Of the schedule; also sent with every request, for endpoints that know one."""
+
+
+def planned_baseline(config: Mapping[str, Any], category: str | None = None) -> str | None:
+    """The single baseline of a run that was planned with one.
+
+    Args:
+        config: as the run's record keeps it.
+        category: of the questions that are looked at; all if None.
+
+    Returns:
+        Its name; None where there are several, or none.
+    """
+    if config.get("schedule") != "baseline":
+        return None
+    listed = config.get("baselines")
+    given = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    by_category = dict(name.split("=", 1) for name in given if "=" in name)
+    everywhere = [name for name in given if "=" not in name]
+    if category in by_category:
+        return by_category[str(category)]
+    return everywhere[0] if len(everywhere) == 1 else None
