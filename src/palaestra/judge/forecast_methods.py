@@ -39,6 +39,7 @@ DATE = "date"
 
 _SPARE = 5
 """Least squares wants so many models more than columns, and leaves out the rarest benchmark until it has them."""
+_LEAST_FORETOLD = 10
 _ORIGINS = 20
 """So many of the newest rated models are foretold from older ones to choose a method."""
 
@@ -93,7 +94,7 @@ def choose(rated: Rated, prior: Prior | None = None, methods: tuple[Method, ...]
     """Mean CRPS of each method on rated models, best first: newest ones from older ones if dated, else left out.
 
     Where dates are known, each of the newest models (at most 20, and no more than half) is foretold from those before
-    it; else each model is foretold from all others. A method's place here never depends on the models to be foretold.
+    it; else each model is foretold from all others. Nothing is chosen, and nothing returned, by fewer than ten of them.
     """
     splits = _forward(rated) if rated.dated else [np.array([row]) for row in range(len(rated.rating_M))]
     scores: dict[Method, list[float]] = {method: [] for method in methods}
@@ -104,7 +105,7 @@ def choose(rated: Rated, prior: Prior | None = None, methods: tuple[Method, ...]
         for method in methods:
             law = foretell(method, past, rated.rows.of(tested), prior).law
             scores[method] += crps(law, rated.rating_M[tested]).tolist()
-    means = {method: float(np.mean(found)) for method, found in scores.items() if found}
+    means = {method: float(np.mean(found)) for method, found in scores.items() if len(found) >= _LEAST_FORETOLD}
     return dict(sorted(means.items(), key=lambda one: one[1]))
 
 
