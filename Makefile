@@ -7,7 +7,7 @@ READY := .venv/.ready
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system check e2e bench bench-rank pictures pins clean
+.PHONY: help setup demo test test-system check e2e bench bench-rank bench-judge pictures pins clean
 
 help:  ## list these tasks
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -44,18 +44,24 @@ check: setup  ## lint, format, types, and the import rules of the house
 e2e: setup  ## only the stories in a real browser, with their figures
 	$(BIN)/pytest tests/e2e -s
 
-bench: bench-rank  ## measure, against named peers, in one run
+bench: bench-rank bench-judge  ## measure, against named peers, in one run
 
 bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, memory, agreement, into docs/benchmarks/
 	$(BIN)/python tests/benchmarks/rank/run.py --out docs/benchmarks/rank.md
 	$(BIN)/python tests/benchmarks/sampling.py --out docs/benchmarks/sampling.md
 
+bench-judge: setup  ## boards and runs of judges against Arena-Hard's method and the ideal, into docs/benchmarks/
+	$(BIN)/python tests/benchmarks/judge/run.py --out docs/benchmarks/judge.md
+
 pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
 	$(BIN)/python docs/images/make_ranking.py
 	$(BIN)/python docs/images/make_mpg.py
+	$(BIN)/python docs/images/make_audits.py
+	$(BIN)/python docs/images/make_forecast.py
 	$(BIN)/python docs/images/make_agreement.py
 	$(BIN)/python docs/images/make_next_pair.py
 	$(BIN)/python docs/images/make_report.py
+	$(BIN)/python docs/images/make_formats.py
 
 # arena-rank pins JAX and an older numpy, and cannot live beside everything else.
 .venv-peers/.ready: Makefile $(READY)

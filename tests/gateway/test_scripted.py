@@ -51,3 +51,24 @@ def test_scripts_that_fail(script: str, kind: str) -> None:
     with pytest.raises(ModelError) as failed:
         answer(script)
     assert failed.value.record.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("Hello there", "[]"),
+        ("Add 3 numbers", "[1]"),
+        ("Write a poem about my cat", "[5, 7]"),
+        ("Explain thermodynamics", "[2]"),
+        ("Fix this: def f(x): return {x}", "[4, 6]"),
+        (" ".join(["word"] * 41), "[3]"),
+    ],
+)
+def test_criteria_labels_a_prompt_by_its_rules(prompt: str, said: str) -> None:
+    text, end = answer("criteria", f"Which of 7 criteria?\n<prompt>\n{prompt}\n</prompt>")
+    assert text == said
+    assert end is not None
+
+
+def test_criteria_gives_any_other_question_a_short_name() -> None:
+    assert answer("criteria", "name a topic about sailing boats and harbours")[0] == "harbours sailing about"

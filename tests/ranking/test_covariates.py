@@ -43,7 +43,7 @@ def test_a_design_has_style_first_then_the_others_in_the_order_asked_for() -> No
     assert design.names == ("bold", "length", "speed", "position")
     assert design.x_FB.shape == (4, 3)
     assert design.x_FB.dtype == np.float64
-    assert design.x_FB.flags.c_contiguous
+    assert design.x_FB.flags.f_contiguous
     assert design.x_FB[0] == pytest.approx([(row - 3) / (2 * 31 + row + 3 + 1) for row in range(3)])
     assert design.x_FB[2:].tolist() == [[0, 1, 3], [1, 1, 1]]
 

@@ -221,10 +221,10 @@ def test_every_vote_is_held_out_once() -> None:
         sample = sample_of(votes, config)
         whole = outcome_tables(sample.rows)
         parts = list(deal(sample, 5, 0))
-        np.testing.assert_allclose(sum(outcome_tables(*held) for _, held in parts), whole, atol=1e-9)
+        np.testing.assert_allclose(sum(outcome_tables(held) for _, held in parts), whole, atol=1e-9)
         for seen, held in parts:
-            np.testing.assert_allclose(outcome_tables(*seen) + outcome_tables(*held), whole, atol=1e-9)
-            assert outcome_tables(*held).sum() == pytest.approx(whole.sum() / 5, rel=0.7)
+            np.testing.assert_allclose(outcome_tables(seen) + outcome_tables(held), whole, atol=1e-9)
+            assert outcome_tables(held).sum() == pytest.approx(whole.sum() / 5, rel=0.7)
 
 
 @pytest.mark.parametrize("setting", [{"confidence": 1.0}, {"min_votes": -1}, {"seed": -1}, {"anker": "A=1"}])
@@ -389,3 +389,13 @@ def test_a_category_without_a_feature_loses_its_style_board_alone() -> None:
     for style, said in (("bald", "found the style 'bald'"), ("list", "list_count_a")):
         with pytest.raises(InputError, match=said):
             palaestra.rank.fit_categories(votes, ["overall"], style=[style])
+
+
+def test_the_hash_of_a_styled_board_is_that_of_its_votes_in_any_order() -> None:
+    rng = np.random.default_rng(0)
+    votes = frame([(f"m{i}", f"m{i + 1 + j}", "model_a") for i in range(4) for j in range(4 - i)] * 40).with_columns(
+        pl.Series(name, rng.integers(1, 900, 400)) for name in ("sum_assistant_a_tokens", "sum_assistant_b_tokens")
+    )
+    votes = votes.with_columns(winner=pl.Series(rng.choice(["model_a", "model_b", "tie"], 400)))
+    shuffled = [votes.sample(fraction=1, shuffle=True, seed=seed) for seed in range(5)]
+    assert len({fit(one, style=["length"]).data.sha256 for one in shuffled}) == 1

@@ -47,7 +47,41 @@ messages = st.lists(
     ),
     max_size=3,
 ).map(tuple)
+prompt_turns = (
+    st.lists(text, min_size=1, max_size=3).filter(lambda turns: any(turn.strip() for turn in turns)).map(tuple)
+)
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
+    schema.Prompt: prompt_turns.flatmap(
+        lambda turns: st.builds(
+            schema.Prompt,
+            id=name,
+            turns=st.just(turns),
+            system=optional_text,
+            category=optional_text,
+            subcategory=optional_text,
+            topic=optional_text,
+            language=optional_text,
+            criteria=st.dictionaries(name, st.booleans(), max_size=3),
+            score=st.none() | number,
+            reference=st.just(()) | st.tuples(*[text] * len(turns)),
+            source=optional_text,
+        )
+    ),
+    schema.PromptSet: st.builds(
+        schema.PromptSet,
+        name=name,
+        version=text,
+        description=text,
+        created=st.none() | moment,
+        license=optional_text,
+        prompts=st.integers(1, 2**40),
+        sha256=text,
+        categories=st.dictionaries(name, count, max_size=3),
+        topics=st.none() | count,
+        baselines=st.dictionaries(name, name, max_size=3),
+        seed=st.none() | count,
+        settings=json_object,
+    ),
     Conversation: st.builds(Conversation, id=text, model=name, messages=messages),
     Battle: st.builds(
         Battle,

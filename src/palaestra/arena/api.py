@@ -17,10 +17,10 @@ from pydantic import BaseModel
 from palaestra.arena import pages
 from palaestra.arena.battles import Battles, ended_state
 from palaestra.arena.board import LiveBoard
-from palaestra.arena.rendering import BlockStream
 from palaestra.arena.reveal import reveal
 from palaestra.arena.turns import LiveTurn
 from palaestra.arena.voters import known_voter, welcome
+from palaestra.pictures.markdown import BlockStream
 from palaestra.schema import ModelSpec
 from palaestra.store.entries import Choice, Turn
 

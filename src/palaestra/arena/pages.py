@@ -15,9 +15,9 @@ from markupsafe import Markup
 
 from palaestra.arena.battles import Battles, ended_state
 from palaestra.arena.board import LiveBoard
-from palaestra.arena.rendering import highlight_css, render
 from palaestra.arena.reveal import reveal
 from palaestra.arena.voters import known_voter, welcome
+from palaestra.pictures.markdown import highlight_css, render
 from palaestra.schema import Leaderboard, ModelSpec
 from palaestra.store.entries import Answer, BattleState, Turn
 

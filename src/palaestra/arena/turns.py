@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from palaestra.arena.pace import CommonPace, Written
-from palaestra.arena.rendering import BlockStream
 from palaestra.arena.settings import ArenaSettings
 from palaestra.errors import ModelError
 from palaestra.gateway.client import Completion
+from palaestra.pictures.markdown import BlockStream
 from palaestra.schema import ErrorRecord, Message
 from palaestra.store.entries import Answer, AnswerState, Turn
 

@@ -49,17 +49,32 @@ rank.command("palaestra.cli.mpg:mpg")
 rank.command("palaestra.cli.rank:person")
 rank.command("palaestra.cli.rank:elo")
 
+bench = cyclopts.App(name="bench", help="Prompts become benchmarks.")
+bench.command("palaestra.cli.bench:build")
+bench.command("palaestra.cli.bench:show")
+bench.command("palaestra.cli.bench_export:export")
+
+judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")
+judge.command("palaestra.cli.judge_run:run")
+judge.command("palaestra.cli.judge_board:board")
+judge.command("palaestra.cli.judge_agreement:agreement")
+judge.command("palaestra.cli.judge_agreement:value")
+judge.command("palaestra.cli.judge_agreement:subset")
+judge.command("palaestra.cli.judge_read:read")
+judge.command("palaestra.cli.judge_audit:audit")
+judge.command("palaestra.cli.judge_audit:calibrate")
+judge.command("palaestra.cli.judge_audit:plant")
+judge.command("palaestra.cli.judge_forecast:forecast")
+judge.command("palaestra.cli.judge_forecast:backtest")
+judge.command("palaestra.cli.judge_formats:alpaca")
+judge.command("palaestra.cli.judge_formats:grades")
+
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-judge = cyclopts.App(name="judge", help="Judges compare answers; what their verdicts are worth.")
-judge.command("palaestra.cli.judge_agreement:agreement")
-judge.command("palaestra.cli.judge_agreement:value")
-judge.command("palaestra.cli.judge_agreement:subset")
-
-for room in (arena, rank, models, judge):
+for room in (arena, rank, bench, judge, models):
     app.command(room)
 
 

@@ -65,7 +65,7 @@ def fit(
     elif single is not None:
         console.show(_table(single))
         if single.effects:
-            console.show(_effects(single))
+            console.show(effects_table(single))
     else:
         console.show(_overview(boards))
     for name, board in boards.items():
@@ -340,7 +340,8 @@ def _caption(board: Leaderboard) -> str:
     return f"{_several(board.data.votes, 'vote')}{voters}, {board.settings['confidence']:.0%} intervals{known}{usable}"
 
 
-def _effects(board: Leaderboard) -> Table:
+def effects_table(board: Leaderboard) -> Table:
+    """The coefficients of covariates."""
     table = Table("effect", "Elo", "coefficient", "interval", "of one unit =", caption="for one root mean square")
     for effect in board.effects:
         interval = f"{effect.lower:+.4f} to {effect.upper:+.4f}"

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -60,6 +60,10 @@ class Sampling:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    top_logprobs: int | None = None
+    """How many of the likeliest tokens to report at each place; only for `complete`."""
+    idempotency_key: str | None = None
+    """Sent as a header: an endpoint that knows it does not bill the same request twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,19 @@ class Completion:
     finish_reason: str | None
     first_token_s: float
     total_s: float
+
+
+Likely = tuple[tuple[str, float], ...]
+"""The likeliest tokens at one place, with their log probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole answer. `likely` holds the likeliest tokens of each place, where they were asked for and are given."""
+
+    text: str
+    completion: Completion
+    likely: tuple[Likely, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,7 +115,7 @@ class Gateway:
     def __init__(self, specs: Sequence[ModelSpec], settings: GatewaySettings | None = None) -> None:
         self.settings = settings or GatewaySettings()
         self._specs = {spec.name: spec for spec in specs}
-        self._keys = {spec.name: _key(spec) for spec in specs}
+        self._keys = {spec.name: key_of(spec) for spec in specs}
         endpoints = {spec.endpoint for spec in specs}
         self.workers = {url: LocalWorker(url[6:]) for url in endpoints if url.startswith("local:")}
         self._places = {
@@ -121,6 +138,15 @@ class Gateway:
         """Close every connection and stop the workers."""
         await asyncio.gather(*(client.close() for client in self._clients.values()))
         await asyncio.gather(*(worker.close() for worker in self.workers.values()))
+
+    def places(self, name: str) -> int:
+        """How many calls of a model may be under way at once.
+
+        Raises:
+            KeyError: no such model.
+        """
+        local = self._specs[name].endpoint.startswith("local:")
+        return min(SLOTS, self.settings.concurrency) if local else self.settings.concurrency
 
     async def stream(
         self, name: str, messages: Sequence[Message], sampling: Sampling | None = None
@@ -150,6 +176,32 @@ class Gateway:
         usage = _usage(spec, progress)
         yield Completion(usage, progress.finish_reason, first - asked, time.monotonic() - asked)
 
+    async def complete(self, name: str, messages: Sequence[Message], sampling: Sampling | None = None) -> Whole:
+        """The whole answer of a model in one piece, with the likeliest tokens where they are asked for.
+
+        Raises:
+            KeyError: no such model.
+            ModelError: it did not answer, or not in `total_s`.
+        """
+        spec, sampling, asked = self._specs[name], sampling or Sampling(), time.monotonic()
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(self.settings.total_s):
+                if spec.endpoint.startswith("scripted:"):
+                    pieces = [piece async for piece in self._scripted(spec, messages, sampling, progress)]
+                    text, likely = "".join(pieces), ()
+                else:
+                    async with self._places[spec.endpoint]:
+                        with _as_model_errors():
+                            answer = await self._open(spec, messages, sampling, stream=False)
+                        text, likely = _take(answer, progress), _likely(answer)
+        except TimeoutError as error:
+            raise _failure("timeout", f"no end in {self.settings.total_s:g} s") from error
+        if not text:
+            raise _failure("empty", "the model ended without a word")
+        took = time.monotonic() - asked
+        return Whole(_mended(text), Completion(_usage(spec, progress), progress.finish_reason, took, took), likely)
+
     async def _next(self, deltas: Deltas, asked: float, *, begun: bool) -> str | None:
         """The next piece of text, None at the end. The waiting for it is timed, not what the caller does with it."""
         each = self.settings.next_token_s if begun else self.settings.first_token_s
@@ -170,20 +222,12 @@ class Gateway:
                 yield piece
             return
         async with self._places[spec.endpoint]:
-            try:
+            with _as_model_errors():
                 async with await self._open(spec, messages, sampling) as chunks:
                     async for chunk in chunks:
                         text = _take(chunk, progress)
                         if text:
                             yield text
-            except openai.APIError as error:
-                raise _explained(error) from error
-            except ValueError as error:
-                raise _failure("interrupted", f"the endpoint does not speak the protocol: {error}") from error
-            except Exception as error:
-                if _is_transport(error):
-                    raise _failure("interrupted", f"{type(error).__name__}: {error}") from error
-                raise
         if progress.finish_reason is None:
             raise _failure("interrupted", "the stream ended before the model said that it had finished")
 
@@ -199,23 +243,28 @@ class Gateway:
         progress.input_tokens = sum(scripted.count_words(message.text) for message in messages)
         progress.output_tokens = words
 
-    async def _open(  # the library's stream, of either protocol
-        self, spec: ModelSpec, messages: Sequence[Message], sampling: Sampling
+    async def _open(  # the library's stream or answer, of either protocol
+        self, spec: ModelSpec, messages: Sequence[Message], sampling: Sampling, *, stream: bool = True
     ) -> Any:  # noqa: ANN401
         client = await self._client(spec)
         options: dict[str, Any] = {
             "model": spec.api_name or spec.name,
-            "stream": True,
-            "stream_options": {"include_usage": True},
+            "stream": stream,
+            "stream_options": {"include_usage": True} if stream else None,
             "temperature": spec.temperature if sampling.temperature is None else sampling.temperature,
             "max_tokens": sampling.max_tokens or spec.max_tokens,
             "stop": [*spec.stop, *sampling.stop] or None,
             "seed": sampling.seed,
+            "extra_headers": {"Idempotency-Key": sampling.idempotency_key} if sampling.idempotency_key else None,
         }
         given = {name: value for name, value in options.items() if value is not None}
         sent = conversation(spec, messages)
         if spec.template is None:
+            if sampling.top_logprobs is not None:
+                given |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
             return await client.chat.completions.create(messages=cast("Any", sent), **given)
+        if sampling.top_logprobs is not None:
+            given["logprobs"] = sampling.top_logprobs
         try:
             prompt = fill(spec.template, sent)
         except InputError as error:
@@ -243,8 +292,37 @@ def _take(chunk: Any, progress: _Progress) -> str:  # noqa: ANN401 - a chunk of 
     if not isinstance(choices, list) or not choices:
         return ""
     progress.finish_reason = getattr(choices[0], "finish_reason", None) or progress.finish_reason
-    said = getattr(getattr(choices[0], "delta", None), "content", None) or getattr(choices[0], "text", None)
+    message = getattr(choices[0], "delta", None) or getattr(choices[0], "message", None)
+    said = getattr(message, "content", None) or getattr(choices[0], "text", None)
     return said if isinstance(said, str) else ""
+
+
+def _likely(answer: Any) -> tuple[Likely, ...]:  # noqa: ANN401 - an answer of either protocol
+    """The likeliest tokens of each place, from either protocol; empty where the endpoint gives none."""
+    choices = getattr(answer, "choices", None)
+    given = getattr(choices[0], "logprobs", None) if choices else None
+    if given is None:
+        return ()
+    said = given.model_dump()  # llama.cpp has objects in both protocols, OpenAI's /completions has a dictionary a place
+    if said.get("content"):
+        places = [place["top_logprobs"] for place in said["content"]]
+        return tuple(tuple((token["token"], token["logprob"]) for token in place) for place in places)
+    return tuple(tuple(place.items()) for place in said.get("top_logprobs") or ())
+
+
+@contextmanager
+def _as_model_errors() -> Generator[None]:
+    """What the library and its transport raise, as `ModelError`."""
+    try:
+        yield
+    except openai.APIError as error:
+        raise _explained(error) from error
+    except ValueError as error:
+        raise _failure("interrupted", f"the endpoint does not speak the protocol: {error}") from error
+    except Exception as error:
+        if _is_transport(error):
+            raise _failure("interrupted", f"{type(error).__name__}: {error}") from error
+        raise
 
 
 class _Characters:
@@ -280,7 +358,12 @@ def _usage(spec: ModelSpec, progress: _Progress) -> Usage:
     return Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost)
 
 
-def _key(spec: ModelSpec) -> str:
+def key_of(spec: ModelSpec) -> str:
+    """The key that a model is asked with.
+
+    Raises:
+        MissingPartError: its variable is not set.
+    """
     if spec.api_key_env is None:
         return "none"
     key = os.environ.get(spec.api_key_env, "")

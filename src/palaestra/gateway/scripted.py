@@ -7,6 +7,10 @@
     fail       breaks off after `after` words
     silent     never begins
     empty      ends without a word
+    judge      compares two answers, with faults of its own: `scripted_judge.py`, which has other parameters
+    criteria   labels the text between <prompt> and </prompt> by a rule, as a judge of prompts is asked to: a list of
+               those numbers of 1 to 7 whose rule in `CRITERIA_RULES` holds; any other question is answered with its
+               three longest words, which make a short name
 
 The same messages and seed bring the same answer. An answer never names the model.
 """
@@ -21,9 +25,26 @@ from dataclasses import dataclass, fields
 from urllib.parse import parse_qsl
 
 from palaestra.errors import InputError, ModelError
+from palaestra.gateway import scripted_judge
 from palaestra.schema import ErrorRecord, Message
 
-_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty")
+_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty", "criteria", scripted_judge.NAME)
+_QUOTED = re.compile(r"<prompt>\n(.*)\n</prompt>", re.DOTALL)
+CRITERIA_RULES: tuple[re.Pattern[str], ...] = (
+    re.compile(r"[0-9]"),
+    re.compile(r"\w{12,}"),
+    re.compile(r"(?:\w+\W+){40,}"),
+    re.compile(
+        r"\b(?:solve|find|fix|calculate|compute|prove|implement|design|derive|debug|optimize|why|how)\b", re.IGNORECASE
+    ),
+    re.compile(r"\b(?:story|poem|song|imagine|creative|character|novel|idea|ideas|write|fiction)\b", re.IGNORECASE),
+    re.compile(
+        r"```|[{}]|\b(?:code|function|python|java|c\+\+|sql|algorithm|equation|theorem|api|def|import)\b", re.IGNORECASE
+    ),
+    re.compile(r"\b(?:i|my|we|our|company|customer|business|work|job|project)\b", re.IGNORECASE),
+)
+"""When `criteria` says that a prompt meets a criterion: a digit, a word of twelve letters, forty words, something to
+work out, something to make up, code or formulas, somebody's own affairs. A rule to be learnt, and no judgement."""
 _WORDS = "the of a wrestler ground sand oil coach turns holds lifts learns throws rests wins loses again".split()  # noqa: SIM905 - reads better
 _FIXED = """## A short lesson
 
@@ -56,6 +77,7 @@ class Script:
     delay: float = 0.0
     words: int = 40
     after: int = 5
+    judge: scripted_judge.JudgeScript | None = None
 
     @classmethod
     def parse(cls, text: str) -> Script:
@@ -67,7 +89,10 @@ class Script:
         behaviour, _, query = text.partition("?")
         if behaviour not in _BEHAVIOURS:
             raise InputError(f"found the script {behaviour!r}, expected one of {', '.join(_BEHAVIOURS)}")
-        kinds = {field.name: field.type for field in fields(cls)[1:]}
+        if behaviour == scripted_judge.NAME:
+            judge = scripted_judge.JudgeScript.parse(query)
+            return cls(behaviour, first=judge.first, judge=judge)
+        kinds = {field.name: field.type for field in fields(cls)[1:-1]}
         values: dict[str, float] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in kinds:
@@ -95,7 +120,8 @@ async def stream(script: Script, messages: Sequence[Message], seed: int | None) 
         if script.behaviour == "fail" and count >= script.after:
             raise ModelError(ErrorRecord(kind="interrupted", detail=f"the script broke off after {script.after} words"))
         yield word
-        await asyncio.sleep(script.delay)
+        if script.delay:
+            await asyncio.sleep(script.delay)
 
 
 def count_words(text: str) -> int:
@@ -107,9 +133,24 @@ def _pieces(script: Script, messages: Sequence[Message], seed: int | None) -> li
     last = messages[-1].text
     if script.behaviour == "empty":
         return []
+    if script.judge is not None:
+        marked = [message.text for message in messages if scripted_judge.PROMPT_MARK in message.text] or [last]
+        before = "\n".join(message.text for message in messages if message.text != marked[-1])
+        return re.findall(r"\S+\s*", scripted_judge.reply(script.judge, marked[-1], seed, before))
+    if script.behaviour == "criteria":
+        return re.findall(r"\S+\s*", _labelled(last))
     if script.behaviour == "echo":
         return re.findall(r"\S+\s*", last)
     rng = random.Random(f"{seed} {last}")  # noqa: S311 - a script, not a secret
     words = " ".join(rng.choice(_WORDS) for _ in range(script.words)).capitalize()
     text = _FIXED + words + "." if script.behaviour == "markdown" else words
     return re.findall(r"\S+\s*|\s+", text)
+
+
+def _labelled(asked: str) -> str:
+    """The criteria of the text between the marks by the rules; of any other question, its three longest words."""
+    quoted = _QUOTED.search(asked)
+    if quoted is None:
+        words = sorted(set(re.findall(r"[A-Za-z]{3,}", asked)), key=lambda word: (-len(word), word))
+        return " ".join(words[:3])
+    return str([number for number, rule in enumerate(CRITERIA_RULES, start=1) if rule.search(quoted[1])])

@@ -83,6 +83,5 @@ def label_of(word: str) -> Label | None:
 
 def verdict_frame(verdicts: Iterable[Verdict]) -> pl.DataFrame:
     """Verdicts as a frame, one row each, with the columns of the record."""
-    frame = pl.from_arrow(arrow_schema(Verdict).empty_table())
     rows = [verdict.model_dump(mode="python") for verdict in verdicts]
-    return pl.DataFrame(rows, schema=frame.schema, orient="row")  # ty: ignore[missing-attribute]
+    return pl.DataFrame(rows, schema=pl.DataFrame(arrow_schema(Verdict).empty_table()).schema, orient="row")

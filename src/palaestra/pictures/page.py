@@ -9,7 +9,7 @@ from palaestra.errors import InputError
 from palaestra.pictures.drawing import altair, inline_svg, titles, write_whole
 from palaestra.pictures.palette import DARK, FIRST, INK, LINE, MANY, SECOND, SHEET, SOFT, dark_rules
 
-_STYLE = f"""
+STYLE = f"""
 :root {{ color-scheme: light dark; --sheet: {SHEET}; --ink: {INK}; --soft: {SOFT}; --line: {LINE};
   --first: {FIRST}; --second: {SECOND}; --third: {MANY[2]};
   --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "Book Antiqua", P052, Georgia, serif; }}
@@ -49,6 +49,7 @@ td.top1 {{ color: var(--first); }} td.top2 {{ color: var(--second); }} td.top3 {
 {dark_rules("svg")}
 }}
 """
+"""The look of every page."""
 _LEAST = 0.85
 """So far a drawing shrinks on a narrow screen, before it scrolls: its 12 pixel letters stay above 10."""
 
@@ -58,7 +59,7 @@ def whole_page(title: str, body: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>{body}</main></body></html>\n"
+        f"<style>{STYLE}</style></head><body><main><h1>{escape(title)}</h1>{body}</main></body></html>\n"
     )
 
 

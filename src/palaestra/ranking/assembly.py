@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ def assemble(
     sample: Sample,
     found: Estimate,
     spread: Spread,
-    held: HeldOut | None,
+    held: Callable[[], HeldOut | None],
     details: Details,
     *,
     before: Board | None = None,
@@ -56,7 +57,7 @@ def assemble(
         sample: the votes.
         found: the estimate.
         spread: its uncertainty.
-        held: how it foretells votes that it has not seen.
+        held: asked, once all else is done, how it foretells votes that it has not seen.
         details: what the board says of itself.
         before: a board of nearly the same votes, from which simultaneous ranks and held-out figures are taken.
     """
@@ -72,7 +73,7 @@ def assemble(
         components=tuple(tuple(counts.names[index] for index in part) for part in found.connections.parts),
         settings=settings_of(config, details.ties),
         data=details.data,
-        fit=_report(sample, found, held, details, before),
+        fit=_report(sample, found, held(), details, before),
         warnings=(*details.notes, *sample.notes, *_warnings(sample, found)),
         usable=scale.usable,
         covariance=tuple(map(tuple, scale.covariance_MM[np.ix_(order, order)].tolist())),

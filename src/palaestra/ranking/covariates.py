@@ -22,14 +22,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.ranking.messages import WITHOUT_CODE, messages_of
+from palaestra.ranking.messages import messages_of
 from palaestra.ranking.style import StyleDefinition, named_features, ratio, style_features, summed, unpacked
+from palaestra.stats.parts import on_threads, ranges
+from palaestra.store.markdown import WITHOUT_CODE
 
 Floats = NDArray[np.float64]
 
@@ -40,10 +44,14 @@ _LINK = r"https?://[^\s)\]>]+"
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """F covariates of B votes: names, and a finite matrix `x_FB` of side a minus side b, not standardised."""
+    """F covariates of B votes: names, and a finite matrix `x_FB` of side a minus side b, not standardised.
+
+    Covariates of one vote lie together. `most_F` is the greatest magnitude of each.
+    """
 
     names: tuple[str, ...]
     x_FB: Floats
+    most_F: Floats
 
 
 def covariates(
@@ -71,18 +79,36 @@ def covariates(
         raise InputError(f"found a covariate twice among {', '.join(names)}, expected each once")
     if names and frame.is_empty():
         raise InputError(f"covariate {names[0]}: found no votes")
-    x_FB = np.empty((len(names), frame.height))
+    x_FB = np.empty((frame.height, len(names))).T
     if features:
         style_features(frame, features, StyleDefinition(definition), out=x_FB[: len(features)])
     for f, name in enumerate(others, start=len(features)):
         x_FB[f] = _NAMED[name](frame) if name in _NAMED else _any(frame, name)
-    for name, x_B in zip(names, x_FB, strict=True):
-        _check(name, x_B)
-    return Design(names, x_FB)
+    least_F, most_F = _extremes(x_FB)
+    for name, x_B, least, most in zip(names, x_FB, least_F.tolist(), most_F.tolist(), strict=True):
+        _check(name, x_B, least, most)
+    return Design(names, x_FB, np.maximum(-least_F, most_F))
 
 
-def _check(name: str, x_B: Floats) -> None:
-    least, most = float(x_B.min()), float(x_B.max())
+def _extremes(x_FB: Floats) -> tuple[Floats, Floats]:
+    """The least and the greatest value of each covariate; not finite if one is not."""
+    axes = tuple(range(len(x_FB)))
+    done = on_threads(lambda both: _range(axes, x_FB.T[slice(*both)]), ranges(x_FB.shape[1]))
+    return np.min([least_F for least_F, _ in done], axis=0), np.max([most_F for _, most_F in done], axis=0)
+
+
+@njit(cache=True, nogil=True)
+def _range(axes: Any, x_BF: Any) -> Any:  # noqa: ANN401 - compiled
+    least_F, most_F = np.full(len(axes), np.inf), np.full(len(axes), -np.inf)
+    for r in range(len(x_BF)):
+        for f in range(len(axes)):
+            x = x_BF[r, f]
+            least_F[f] = x if not x >= least_F[f] else least_F[f]  # also NaN, which stays
+            most_F[f] = x if not x <= most_F[f] else most_F[f]
+    return least_F, most_F
+
+
+def _check(name: str, x_B: Floats, least: float, most: float) -> None:
     if not (np.isfinite(least) and np.isfinite(most)):
         row = int((~np.isfinite(x_B)).argmax()) + 1
         raise InputError(f"covariate {name}: row {row} holds no finite number; leave such rows out or mend the column")

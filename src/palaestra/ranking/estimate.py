@@ -17,7 +17,7 @@ from palaestra.stats.bootstrap import bootstrap
 from palaestra.stats.covariance import middle, model_covariance
 from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import LAST_STEP, Maximum, Problem, maximise
-from palaestra.stats.passes import Parameters, Resampling, score_and_information
+from palaestra.stats.passes import Parameters, score_and_information
 from palaestra.stats.rows import Rows, table_rows
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,6 @@ def estimate(
     penalty: float = 0.0,
     start: Parameters | None = None,
     last_step: float = LAST_STEP,
-    resampling: Resampling | None = None,
     effects: tuple[str, ...] = (),
 ) -> Estimate:
     """The maximum-likelihood parameters of votes.
@@ -72,7 +71,6 @@ def estimate(
         start: where to begin.
         last_step: the size of a step after which nothing more is looked for.
         effects: what messages call the covariates of the rows.
-        resampling: weights by which the rows are multiplied; `counts` are then those of what remains.
 
     Raises:
         InputError: the votes do not determine the model's parameters, or their weights lie too far apart.
@@ -82,7 +80,7 @@ def estimate(
     extra = table_rows(connections.virtual_OMM) if connections.outside_M.any() else None
     problem = Problem(rows, model, connections.part_M, extra, penalty)
     try:
-        found = maximise(problem, start, last_step=last_step, resampling=resampling)
+        found = maximise(problem, start, last_step=last_step)
     except np.linalg.LinAlgError as error:
         culprit = _determined(problem) if effects else None
         raise _not_determined(rows) if culprit is None else _cannot_be_told(effects[culprit]) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -207,14 +208,10 @@ def _board(sample: Sample, config: FitConfig, data: VoteData, category: str, pro
         return Board(category=category, models=(), settings=settings_of(config, config.ties), data=data, fit=report)
     ties, losses, notes = _choose_ties(sample, config)
     found = _estimate(sample, ties.model, config)
-    held = _held_out(sample, ties.model, found, config)
-    return assemble(
-        sample,
-        found,
-        spread(sample, found, config, progress),
-        held,
-        Details(config, ties, losses, data, category, notes),
-    )
+    details = Details(config, ties, losses, data, category, notes)
+    with ThreadPoolExecutor(1) as beside:
+        held = beside.submit(_held_out, sample, ties.model, found, config)
+        return assemble(sample, found, spread(sample, found, config, progress), held.result, details)
 
 
 def _estimate(sample: Sample, model: VoteModel, config: FitConfig) -> Estimate:

@@ -21,7 +21,7 @@ from palaestra.ranking.estimate import estimate
 from palaestra.ranking.sample import Sample
 from palaestra.ranking.votes import BOTH_BAD, TIE
 from palaestra.stats.likelihoods import VoteModel
-from palaestra.stats.passes import NO_CLUSTERS, Parameters, Resampling, forecasts, outcome_tables
+from palaestra.stats.passes import NO_CLUSTERS, Forecasts, Parameters, Resampling, dealt, forecasts, outcome_tables
 from palaestra.stats.rows import Rows
 
 Floats = NDArray[np.float64]
@@ -70,35 +70,30 @@ def hold_out(sample: Sample, model: VoteModel, start: Parameters, *, penalty: fl
     parts = 1 if sample.counts.votes > _ENOUGH_VOTES else FOLDS
     for seen, held in _by_rows(sample, parts, seed) if len(sample.rows.source_B) else _by_counts(sample, parts, seed):
         names = sample.counts.names
-        tables_OMM, held_O = outcome_tables(*seen), outcome_tables(*held).sum(axis=(1, 2))
-        found = estimate(
-            seen[0], Counts.of_outcomes(names, tables_OMM), model,
-            penalty=penalty, start=start, last_step=_LAST_STEP, resampling=seen[1],
-        )  # fmt: skip
-        scored = forecasts(held[0], model, found.maximum.at, held[1])
+        tables_OMM = outcome_tables(seen)
+        counts = Counts.of_outcomes(names, tables_OMM)
+        ridge = penalty and penalty * sample.rows.weight_B.sum() / seen.weight_B.sum()  # as strong as that of all votes
+        found = estimate(seen, counts, model, penalty=ridge, start=start, last_step=_LAST_STEP)
+        scored = forecasts(held, model, found.maximum.at)
         shares_O = _shares(tables_OMM.sum(axis=(1, 2)))
-        four = scored.log_likelihood + _completion(held, model, found.maximum.at, shares_O, held_O)
-        losses += [-scored.log_likelihood, -_constant(model, shares_O, held_O), -four]
+        four = scored.log_likelihood + _completion(scored, model, shares_O)
+        losses += [-scored.log_likelihood, -_constant(model, shares_O, scored.weight_O), -four]
         bins += scored.bins
-        total += held_O.sum()
+        total += scored.weight_O.sum()
     if total == 0:
         return None
     return HeldOut(*(losses / total), _from_both_sides(bins))
 
 
-Part = tuple[Rows, Resampling | None]
-
-
-def _by_rows(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Part, Part]]:
+def _by_rows(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
     """For each of so many parts of five: the rows of the other four, and those of the part; clusters stay together."""
     clusters = NO_CLUSTERS if sample.cluster_B is None else sample.cluster_B
     fold = np.arange(_DRAWS) * FOLDS // _DRAWS
     for part in range(parts):
-        held = (fold == part).astype(float)
-        yield (sample.rows, Resampling(1 - held, seed, clusters)), (sample.rows, Resampling(held, seed, clusters))
+        yield dealt(sample.rows, Resampling((fold == part).astype(float), seed, clusters))
 
 
-def _by_counts(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Part, Part]]:
+def _by_counts(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
     """The same where rows are sums: the votes of each are dealt."""
     rows, rng = sample.rows, np.random.default_rng(seed)
     votes_B = rows.weight_B**2 / rows.square_B
@@ -108,7 +103,7 @@ def _by_counts(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Part, Pa
         dealt_B = rng.binomial(left_B, 1 / (FOLDS - part))
         left_B = left_B - dealt_B
         held_B = (dealt_B + rest_B * (rest_part_B == part)) / votes_B
-        yield (_only(rows, 1 - held_B), None), (_only(rows, held_B), None)
+        yield _only(rows, 1 - held_B), _only(rows, held_B)
 
 
 def _only(rows: Rows, factor_B: Floats) -> Rows:
@@ -134,17 +129,14 @@ def _constant(model: VoteModel, shares_O: Floats, held_O: Floats) -> float:
     return float(held_O @ np.log(known_O))
 
 
-def _completion(held: Part, model: VoteModel, at: Parameters, shares_O: Floats, held_O: Floats) -> float:
+def _completion(scored: Forecasts, model: VoteModel, shares_O: Floats) -> float:
     """What the log-likelihood gains or loses when outcomes that the model does not know are added by their shares."""
+    held_O = scored.weight_O
     if model is VoteModel.GROUNDED:
         return 0.0
     if model is VoteModel.BRADLEY_TERRY:
-        rows, resampling = held
-        drawn = replace(rows, weight_B=np.where(rows.outcome_B >= TIE, rows.weight_B, 0.0))
         decided = np.log(shares_O[:2].sum()) * held_O[:2].sum()
-        return float(
-            decided + held_O[TIE:] @ np.log(shares_O[TIE:]) - forecasts(drawn, model, at, resampling).log_likelihood
-        )
+        return float(decided + held_O[TIE:] @ np.log(shares_O[TIE:]) - scored.log_likelihood_O[TIE:].sum())
     within = np.log(shares_O[TIE:] / shares_O[TIE:].sum())
     return float(held_O[TIE] * within[0] + held_O[BOTH_BAD] * within[1])
 

@@ -97,5 +97,7 @@ class LiveFit:
             sample = Sample(counts, table_rows(counts.by_outcome_OMM))
             found = estimate(sample.rows, counts, self.config.ties.model, start=self._at)
             details = Details(self.config, self.config.ties, {}, data, "overall")
-            board = assemble(sample, found, spread(sample, found, self.config), None, details, before=self._board)
+            board = assemble(
+                sample, found, spread(sample, found, self.config), lambda: None, details, before=self._board
+            )
         return board, found.maximum.at

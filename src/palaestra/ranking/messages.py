@@ -1,9 +1,8 @@
-r"""Conversations in columns: what one role has said in them, and how much of something, vote by vote.
+"""Conversations in columns: what one role has said in them, and how much of something, vote by vote.
 
 A conversation is a list of messages with `role` and `content`, or its JSON. Content is text, or a list of typed parts:
-those of type `text`, joined by a blank line, as in `schema.Message.text`. Tokens are estimated by words and marks,
-`\w+|[^\w\s]`, and by single characters in scripts that put no blanks between words (Chinese, Japanese, Thai, Lao,
-Khmer, Burmese): an estimate, no tokenizer's count. Not here: what of a text is style (`style`).
+those of type `text`, joined by a blank line, as in `schema.Message.text`. Not here: how tokens are estimated
+(`store/markdown.py`), what of a text is style (`style`).
 """
 
 from __future__ import annotations
@@ -16,11 +15,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from palaestra.errors import InputError
-
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-TOKEN = rf"[{_UNSPACED}]|[\w--[{_UNSPACED}]]+|[^\w\s]"
-WITHOUT_CODE = pl.col("text").str.replace_all(r"(?s)```.*?```", "``````")
-"""The text without what stands between fences, which stay, so that nothing after them begins a line."""
+from palaestra.store.markdown import WITHOUT_CODE
 
 
 @dataclass(frozen=True, slots=True)

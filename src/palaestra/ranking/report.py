@@ -56,6 +56,7 @@ def write_report(
     *,
     history: pl.DataFrame | None = None,
     title: str = "Leaderboard",
+    before: str = "",
 ) -> None:
     """Write the report.
 
@@ -64,6 +65,7 @@ def write_report(
         boards: by category; those of `fit` also show their battles.
         history: what `history` gives, if ratings over time are to be shown.
         title: of the page.
+        before: HTML that stands before everything else.
 
     Raises:
         InputError: there is no board, or the path cannot be written.
@@ -72,7 +74,7 @@ def write_report(
     checked_path(path)
     if not boards:
         raise InputError("found no board, expected at least one to report on")
-    parts = [_overview(boards)] if len(boards) > 1 else []
+    parts = [before, *([_overview(boards)] if len(boards) > 1 else [])]
     if history is not None:
         parts.append(picture(charts.history_chart(history), "history"))
     for number, (name, board) in enumerate(boards.items()):

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from palaestra.errors import InputError
 from palaestra.ranking.config import FitConfig
 from palaestra.ranking.counts import Counts, count_votes, tables_by_outcome
-from palaestra.ranking.covariates import covariates
+from palaestra.ranking.covariates import Design, covariates
 from palaestra.ranking.style import StyleDefinition
 from palaestra.ranking.votes import Votes
 from palaestra.ranking.weights import weigh
-from palaestra.stats.rows import Rows, sorted_rows, table_rows
+from palaestra.stats.parts import on_threads, ranges
+from palaestra.stats.rows import Rows, compact, sorted_rows, table_rows
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +35,8 @@ class Sample:
     """The votes of one fit.
 
     `counts` are votes, `rows` what enters the likelihood. Covariates in `rows` are divided by their root mean square,
-    `scale_F`. `cluster_B` numbers the clusters of rows, None where votes are independent.
+    `scale_F`. `cluster_B` numbers the clusters of rows, None where votes are independent. `print_2` is a fingerprint of
+    the rows.
     """
 
     counts: Counts
@@ -44,6 +46,7 @@ class Sample:
     cluster_B: NDArray[np.int32] | None = None
     notes: tuple[str, ...] = ()
     kept_B: NDArray[np.bool_] | None = None
+    print_2: NDArray[np.uint64] | None = None
 
     def frame(self, votes: Votes) -> pl.DataFrame:
         """The rows of the votes that the sample has kept, in the order to which `rows.source_B` refers."""
@@ -62,12 +65,10 @@ class Sample:
 
     def sha256(self) -> str:
         """A hash of what the fit saw: the same in any order of the votes and of their sides."""
-        if not len(self.rows.source_B):
+        if self.print_2 is None:
             return self.counts.sha256()
-        sums = np.zeros(2, dtype=np.uint64)
-        _fingerprint(self.rows.outcome_B, self.rows.weight_B, self.rows.x_FB, self.rows.start_P, sums)
         digest = hashlib.sha256(self.counts.sha256().encode())
-        digest.update(sums.astype("<u8").tobytes() + "\n".join(self.effects).encode())
+        digest.update(self.print_2.astype("<u8").tobytes() + "\n".join(self.effects).encode())
         return digest.hexdigest()
 
 
@@ -94,29 +95,38 @@ def sample_of(votes: Votes, config: FitConfig, *, single: bool = False) -> Sampl
         return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=notes, kept_B=weighted.keep_B)
     definition = StyleDefinition(config.style_definition)
     design = covariates(votes.frame, style=config.style, others=config.covariates, definition=definition)
-    weight_B = np.ascontiguousarray(votes.count_B) if weighted.weight_B is None else votes.count_B * weighted.weight_B
+    weight_B = votes.count_B if weighted.weight_B is None else votes.count_B * weighted.weight_B
     square_B = weight_B if weighted.weight_B is None else weight_B * weighted.weight_B
+    scale_F, print_2 = _looked_over(votes, weight_B, design)
     rows = sorted_rows(
         len(votes.names),
-        votes.first_B.astype(np.int32),
-        votes.second_B.astype(np.int32),
-        votes.outcome_B.astype(np.int8),
+        votes.first_B,
+        votes.second_B,
+        votes.outcome_B,
         weight_B=weight_B,
         square_B=square_B,
         x_FB=design.x_FB,
+        scale_F=scale_F,
     )
-    scale_F = np.array([_root_mean_square(x_B, rows.weight_B) for x_B in rows.x_FB])
-    for f, scale in enumerate(scale_F):
-        rows.x_FB[f] /= scale
     clusters_B = None if config.cluster is None else cluster_codes(votes.frame, config.cluster)[rows.source_B]
-    return Sample(counts, rows, design.names, scale_F, clusters_B, notes, weighted.keep_B)
+    return Sample(counts, rows, design.names, scale_F, clusters_B, notes, weighted.keep_B, print_2)
 
 
-def _root_mean_square(x_B: Floats, weight_B: Floats) -> float:
-    """Of numbers whose squares may be none that doubles can hold."""
-    most = np.abs(x_B).max()
-    scaled_B = x_B / most
-    return float(most * np.sqrt(np.dot(scaled_B * weight_B, scaled_B) / weight_B.sum()))
+def _looked_over(votes: Votes, weight_B: Floats, design: Design) -> tuple[Floats, NDArray[np.uint64]]:
+    """The root mean square of each covariate, and a fingerprint of the votes that does not depend on their order."""
+    x_BF = np.ascontiguousarray(design.x_FB.T)
+    unit_F = np.ldexp(1.0, -np.frexp(design.most_F)[1].clip(-1000, 1000))  # or doubles might not hold the squares
+    axes, sides = tuple(range(len(unit_F))), (votes.first_B, votes.second_B, votes.outcome_B)
+    coded = (axes, *sides, compact(weight_B), x_BF, unit_F, len(votes.names))
+
+    def part(both: tuple[int, int]) -> tuple[Floats, NDArray[np.uint64]]:
+        square_F, print_2 = np.zeros(len(unit_F)), np.zeros(2, dtype=np.uint64)
+        _look_over(*coded, *both, square_F, print_2)
+        return square_F, print_2
+
+    done = on_threads(part, ranges(len(votes)))
+    square_F, print_2 = (np.sum(parts, axis=0) for parts in zip(*done, strict=True))
+    return np.sqrt(square_F / weight_B.sum()) / unit_F, print_2
 
 
 def _summed(votes: Votes, counts: Counts, weight_B: Floats | None) -> Rows:
@@ -147,17 +157,24 @@ def cluster_codes(frame: pl.DataFrame, cluster: str) -> NDArray[np.int32]:
     return codes.rank("dense").cast(pl.Int32).to_numpy() - 1
 
 
-@njit(cache=True)
-def _fingerprint(outcome_B: Any, weight_B: Any, x_FB: Any, start_P: Any, sums: Any) -> None:  # noqa: ANN401 - compiled
-    """Sums over rows of two hashes of each, which do not depend on the order within a pair; -0.0 is 0.0."""
-    for pair in range(len(start_P) - 1):
-        for r in range(start_P[pair], start_P[pair + 1]):
-            z = np.uint64(pair * 8 + outcome_B[r]) + np.uint64(0x9E3779B97F4A7C15)
-            z = (z ^ np.float64(weight_B[r]).view(np.uint64)) * np.uint64(0xBF58476D1CE4E5B9)
-            for f in range(len(x_FB)):
-                z = (z ^ (z >> np.uint64(29)) ^ np.float64(x_FB[f, r] + 0.0).view(np.uint64)) * np.uint64(
-                    0x94D049BB133111EB
-                )
-            z ^= z >> np.uint64(31)
-            sums[0] += z
-            sums[1] += z * z
+@njit(cache=True, nogil=True, error_model="numpy")
+def _look_over(
+    axes: Any, first_B: Any, second_B: Any, outcome_B: Any, weight_B: Any, x_BF: Any, unit_F: Any, models: int,
+    low: int, high: int, square_F: Any, print_2: Any,
+) -> None:  # fmt: skip
+    """Sums of squares, and of two hashes of each vote, turned so that the first model comes first; -0.0 is 0.0."""
+    for r in range(low, high):
+        i, j, outcome = np.int64(first_B[r]), np.int64(second_B[r]), np.int64(outcome_B[r])
+        turned, w = i > j, weight_B[r] if len(weight_B) > 1 else weight_B[0]
+        if turned:
+            i, j, outcome = j, i, outcome if outcome > 1 else 1 - outcome
+        z = np.uint64((i * models + j) * 8 + outcome) + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ np.float64(w).view(np.uint64)) * np.uint64(0xBF58476D1CE4E5B9)
+        for f in range(len(axes)):
+            x = x_BF[r, f]
+            square_F[f] += w * (x * unit_F[f]) * (x * unit_F[f])
+            x = (-x if turned else x) + 0.0
+            z = (z ^ (z >> np.uint64(29)) ^ np.float64(x).view(np.uint64)) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+        print_2[0] += z
+        print_2[1] += z * z

@@ -11,10 +11,14 @@ C - C z z' C h / (1 + h z' C z), and takes off
 
     gain(a, b) = h z' C L C z / (1 + h z' C z),    L = the Laplacian of r_i r_j
 
-and that for all pairs at once from one matrix C L C. Pairs are drawn with probability proportional to the square of the
-gain, mixed with an even draw: `explore` of all draws, so that no pair has a propensity below explore / pairs and
-inverse-propensity weights stay bounded. How large an observed difference is does not enter the weights: rules that
-leave a pair alone as soon as it looks decided stop where luck was good, and make intervals too narrow.
+and that for all pairs at once from one matrix C L C. To tell as many pairs apart as possible (`goal = "separate"`), r_i
+r_j gives way to what a smaller variance v of a difference d adds to the chance that |d| exceeds 2 sqrt(v): in
+proportion, E[phi(|u| - 2) |u|] / v over u ~ N(d / sqrt(v), 1), so that pairs near that edge matter most.
+
+Pairs are drawn with probability proportional to the square of the gain, mixed with an even draw: `explore` of all
+draws, so that no pair has a propensity below explore / pairs and inverse-propensity weights stay bounded. For the top,
+how large an observed difference is does not enter the weights: rules that leave a pair alone as soon as it looks
+decided stop where luck was good, and make intervals too narrow.
 `tests/benchmarks/sampling.py` measures the rule against others.
 
 Not here: the drawing itself, and the weights of a fit (`weights.py`).
@@ -24,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +48,11 @@ _DRAWS = 1000
 _SEED = 0
 _POWER = 2
 _LEAST = 1e-300
+_LEAST_VARIANCE = 1e-9
+_TOLD_APART = 2.0
+"""Standard errors that a difference must exceed."""
+_NODES = 41
+Goal = Literal["top", "separate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,7 @@ def plan_pairs(
     part_M: NDArray[np.int64] | None = None,
     in_service_M: NDArray[np.bool_] | None = None,
     top: int = 10,
+    goal: Goal = "top",
     explore: float = 0.1,
     seed: int = 0,
 ) -> PairPlan:
@@ -94,6 +105,7 @@ def plan_pairs(
             its own, and its strength and covariance are not looked at.
         in_service_M: the models that may be drawn; all if None.
         top: how many of the best of these matter.
+        goal: `top`, or `separate`: to tell as many pairs apart as possible, wherever they stand.
         explore: the share of draws that is even over all pairs.
         seed: of the simulation that says who may be among the best.
 
@@ -114,12 +126,22 @@ def plan_pairs(
     part_M = np.zeros(len(names), dtype=np.int64) if part_M is None else part_M
     theta_M, covariance_MM = _with_prior(np.asarray(theta_M, float), np.asarray(covariance_MM, float), part_M)
     theta_M, covariance_MM = theta_M[service_M], covariance_MM[np.ix_(service_M, service_M)]
-    gain_MM = _gains(theta_M, covariance_MM, min(top, len(drawable)), seed)
+    if goal == "top":
+        best_M = _chance_of_the_best(theta_M, covariance_MM, min(top, len(drawable)), seed)
+        matters_MM = np.outer(best_M, best_M)
+    else:
+        matters_MM = _at_the_edge(theta_M, covariance_MM)
+    gain_MM = _gains(theta_M, covariance_MM, matters_MM)
     return PairPlan(drawable, _mixed(gain_MM, explore), gain_MM)
 
 
 def plan_for_board(
-    board: Leaderboard, in_service: Sequence[str] | None = None, *, top: int = 10, explore: float = 0.1
+    board: Leaderboard,
+    in_service: Sequence[str] | None = None,
+    *,
+    top: int = 10,
+    goal: Goal = "top",
+    explore: float = 0.1,
 ) -> PairPlan:
     """The plan that follows a board.
 
@@ -127,6 +149,7 @@ def plan_for_board(
         board: with its covariance.
         in_service: the models that may be drawn, also such as have no votes yet; those of the board if None.
         top: how many of the best matter.
+        goal: `top`, or `separate`: to tell as many pairs apart as possible, wherever they stand.
         explore: the share of draws that is even over all pairs.
 
     Raises:
@@ -156,6 +179,7 @@ def plan_for_board(
         part_M=np.array([parts[name] for name in names], dtype=np.int64),
         in_service_M=np.arange(len(names)) < len(wanted),
         top=top,
+        goal=goal,
         explore=explore,
         seed=_SEED,
     )
@@ -179,10 +203,9 @@ def _with_prior(theta_M: Floats, covariance_MM: Floats, part_M: NDArray[np.int64
     return kept_MM @ centring_MM @ theta_M, (posterior_MM + posterior_MM.T) / 2
 
 
-def _gains(theta_M: Floats, covariance_MM: Floats, top: int, seed: int) -> Floats:
+def _gains(theta_M: Floats, covariance_MM: Floats, matters_MM: Floats) -> Floats:
     gap_MM = theta_M[:, None] - theta_M[None, :]
-    best_M = _chance_of_the_best(theta_M, covariance_MM, top, seed)
-    laplacian_MM = np.diag(best_M * best_M.sum()) - np.outer(best_M, best_M)
+    laplacian_MM = np.diag(matters_MM.sum(axis=1)) - matters_MM
     reduced_MM = _variance_of_differences(covariance_MM @ laplacian_MM @ covariance_MM)
     information_MM = expit(gap_MM) * expit(-gap_MM)
     gain_MM = information_MM * reduced_MM / (1 + information_MM * _variance_of_differences(covariance_MM))
@@ -203,6 +226,18 @@ def _chance_of_the_best(theta_M: Floats, covariance_MM: Floats, top: int, seed: 
     drawn_RM = theta_M + noise_RM @ (vectors * np.sqrt(np.maximum(values, 0))).T
     edge_R = np.partition(drawn_RM, -top, axis=1)[:, -top]
     return ((drawn_RM >= edge_R[:, None]).sum(axis=0) + 0.5) / (_DRAWS + 1)
+
+
+def _at_the_edge(theta_M: Floats, covariance_MM: Floats) -> Floats:
+    """What a smaller variance of each difference adds to the chance that the pair is told apart."""
+    variance_MM = np.maximum(_variance_of_differences(covariance_MM), _LEAST_VARIANCE)
+    gap_MM = (theta_M[:, None] - theta_M[None, :]) / np.sqrt(variance_MM)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    drawn = np.abs(gap_MM[..., None] + nodes)
+    density = np.exp(-0.5 * (drawn - _TOLD_APART) ** 2) * drawn
+    matters_MM = (density @ (weights / weights.sum())) / variance_MM
+    np.fill_diagonal(matters_MM, 0)
+    return matters_MM
 
 
 def _mixed(gain_MM: Floats, explore: float) -> Floats:

@@ -19,9 +19,7 @@ does not centre: features change sign with the sides, so centring is a left-righ
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
 
@@ -31,7 +29,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.ranking.messages import TOKEN, WITHOUT_CODE, Messages, count_in_messages, from_json, messages_of
+from palaestra.ranking.messages import Messages, count_in_messages, from_json, messages_of
+from palaestra.stats.parts import on_threads
+from palaestra.store.markdown import MARKDOWN, TOKEN, WITHOUT_CODE
 
 __all__ = [
     "FEATURES",
@@ -49,6 +49,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
+_ROWS_AT_ONCE = 1 << 17
 FEATURES = ("length", "header", "list", "bold")
 _GROUPS = {"all": FEATURES, "markdown": FEATURES[1:]}
 _COUNTS = {
@@ -56,11 +57,6 @@ _COUNTS = {
     "header": "header_count_{}",
     "list": "list_count_{}",
     "bold": "bold_count_{}",
-}
-_MARKDOWN = {
-    "header": (r"(?m)^#{1,6}\s",),
-    "list": (r"(?m)^\s*(?:\d+\.|[-*+])\s",),
-    "bold": (r"\*\*[^*\n]+\*\*", r"__[^_\n]+__"),
 }
 
 
@@ -102,17 +98,20 @@ def style_features(
     dense = definition == StyleDefinition.ARENA_HARD_2
     counted = style_counts(frame, [*style, "length"] if dense else style)
     count = {column.name: column.to_numpy() for column in counted}
-    x_FB = np.empty((len(style), frame.height)) if out is None else out
+    x_FB = np.empty((frame.height, len(style))).T if out is None else out
 
-    def fill(f: int) -> None:
-        a, b = count[f"{style[f]}_a"], count[f"{style[f]}_b"]
-        if dense and style[f] != "length":
-            _ratio_of_densities(a, b, count["length_a"], count["length_b"], x_FB[f])
-        else:
-            ratio(a, b, 0.0 if dense or definition == StyleDefinition.BLOG else 1.0, x_FB[f])
+    def fill(low: int) -> None:
+        rows = slice(low, low + _ROWS_AT_ONCE)
+        part_FB = np.empty_like(x_FB[:, rows], order="C")
+        for feature, x_B in zip(style, part_FB, strict=True):
+            a, b = (count[f"{feature}_{side}"][rows] for side in "ab")
+            if dense and feature != "length":
+                _ratio_of_densities(a, b, count["length_a"][rows], count["length_b"][rows], x_B)
+            else:
+                ratio(a, b, 0.0 if dense or definition == StyleDefinition.BLOG else 1.0, x_B)
+        x_FB[:, rows] = part_FB
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(fill, range(len(style))))
+    on_threads(fill, range(0, frame.height, _ROWS_AT_ONCE))
     return x_FB
 
 
@@ -241,11 +240,11 @@ def _counts_in_answers(frame: pl.DataFrame, wanted: Sequence[str]) -> dict[str, 
     answers = {side: messages_of(frame[f"conversation_{side}"], "assistant") for side in "ab"}
     own = all(found.said["tokens"].null_count() == 0 for found in answers.values())
     asked = {"length": pl.col("tokens") if own else pl.col("text").str.count_matches(TOKEN)}
-    for name, patterns in _MARKDOWN.items():
+    for name, patterns in MARKDOWN.items():
         asked[name] = sum((pl.col("bare").str.count_matches(pattern) for pattern in patterns), start=pl.lit(0))
     counts: dict[str, pl.Series] = {}
     for side, found in answers.items():
-        bare = found.said.with_columns(bare=WITHOUT_CODE) if {*wanted} & {*_MARKDOWN} else found.said
+        bare = found.said.with_columns(bare=WITHOUT_CODE) if {*wanted} & {*MARKDOWN} else found.said
         counted = Messages(found.talk, bare).per_vote(**{name: asked[name] for name in wanted})
         counts |= {f"{column.name}_{side}": column for column in counted}
     return counts

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from palaestra.ranking.labels import truth
 from palaestra.schema import Winner
+from palaestra.store.coding import in_use
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.unsignedinteger]
@@ -67,15 +68,11 @@ def code_votes(frame: pl.DataFrame) -> Votes:
     if "weight" in frame.columns:
         frame = frame.filter(pl.col("weight") > 0)
     first_B, second_B = (frame[side].to_physical().to_numpy() for side in ("model_a", "model_b"))
-    categories = frame.schema["model_a"].categories  # ty: ignore[missing-attribute] - an Enum
-    met_M = np.zeros(len(categories), dtype=bool)
-    met_M[first_B] = met_M[second_B] = True
-    if not met_M.all():
-        place_M = (np.cumsum(met_M) - 1).astype(first_B.dtype)
-        first_B, second_B = place_M[first_B], place_M[second_B]
+    categories = frame.schema["model_a"].categories.to_list()  # ty: ignore[missing-attribute] - an Enum
+    names, (first_B, second_B) = in_use(categories, first_B, second_B)
     weighted = "weight" in frame.columns
     return Votes(
-        names=tuple(categories.filter(pl.Series(met_M)).to_list()),
+        names=tuple(names),
         first_B=first_B,
         second_B=second_B,
         outcome_B=frame["winner"].to_physical().to_numpy(),

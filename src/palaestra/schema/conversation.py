@@ -1,7 +1,7 @@
 """A conversation: messages of typed parts.
 
 Content loads from both shapes of the public releases: a plain string (33k, 55k, 100k) and a list of typed parts (140k).
-Not here: how a conversation is sent to a provider (`gateway/client.py`) or shown (`arena/rendering.py`).
+Not here: how a conversation is sent to a provider (`gateway/client.py`) or shown (`pictures/markdown.py`).
 """
 
 from __future__ import annotations

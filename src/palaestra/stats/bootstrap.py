@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palaestra.stats.newton import Maximum, Problem, maximise
-from palaestra.stats.passes import NO_CLUSTERS, Parameters, Resampling, in_rounds
+from palaestra.stats.parts import on_threads, parts_of
+from palaestra.stats.passes import NO_CLUSTERS, Parameters, Resampling
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +68,8 @@ def bootstrap(
             progress()
         return _flat(found.at, problem.model.shapes)
 
-    return np.array(in_rounds(rows, one, rounds))
+    together = parts_of(len(rows.outcome_B)) == 1  # or each pass is on all cores by itself
+    return np.array(on_threads(one, range(rounds)) if together else list(map(one, range(rounds))))
 
 
 def exponential_draws() -> Floats:

@@ -19,6 +19,7 @@ from palaestra.stats.likelihoods import (
     VoteModel,
     bradley_terry,
     davidson,
+    exp_fast,
     grounded,
     log_probability,
     rao_kupper,
@@ -38,6 +39,12 @@ def _multiplier(draws: Any, seed: Any, number: Any) -> float:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return draws[(z ^ (z >> np.uint64(31))) & np.uint64(len(draws) - 1)]
+
+
+@njit
+def _weight(weight_B: Any, r: Any) -> float:
+    """The weight of a row; one stands for all (`rows.compact`)."""
+    return weight_B[r] if len(weight_B) > 1 else weight_B[0]
 
 
 _REORDER = {"reassoc", "contract", "arcp", "nsz"}
@@ -69,7 +76,7 @@ def pass_bradley_terry(
             for r in range(n):
                 g[r] += beta * x[r]
         for r in range(n):
-            w[r] = weight_B[at + r]
+            w[r] = _weight(weight_B, at + r)
         if resampled:
             for r in range(n):
                 w[r] *= _multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
@@ -142,7 +149,7 @@ def pass_general(
             n = min(_BLOCK, end - at)
             g, h = local[0], local[3]
             for r in range(n):
-                w[r] = weight_B[at + r]
+                w[r] = _weight(weight_B, at + r)
                 g[r] = gap
             if resampled:
                 for r in range(n):
@@ -231,7 +238,7 @@ def cluster_pass(
                 local[1, 0] = local[2, 0] = 0.0
             else:
                 _general(model, outcome_B[r], d, (theta_M[i] + theta_M[j]) / 2, shape, local, 0)
-            w = weight_B[r]
+            w = _weight(weight_B, r)
             g, c = w * local[0, 0], w * local[1, 0] / 2
             score_Q[i] += g + c
             score_Q[j] -= g - c
@@ -258,29 +265,41 @@ def cluster_pass(
 @njit(cache=True, nogil=True, error_model="numpy")
 def forecast_pass(
     model: Any, first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, x_FB: Any, theta_M: Any,
-    beta_F: Any, shape: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, bins: Any,
-) -> float:  # fmt: skip
-    """The log-likelihood, and three sums for each tenth of the expected score."""
-    total = 0.0
+    beta_F: Any, shape: Any, low: Any, high: Any, sums_2O: Any, bins: Any,
+) -> None:  # fmt: skip
+    """Weights and log-likelihood by outcome, and three sums for each tenth of the expected score.
+
+    Rows of weight zero are many where votes are held out; the others of a block are brought together first.
+    """
+    held, d, expected, said = np.empty(_BLOCK, np.int64), np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
     for pair in range(low, high):
         i, j = first_P[pair], second_P[pair]
         gap, level = theta_M[i] - theta_M[j], (theta_M[i] + theta_M[j]) / 2
-        for r in range(start_P[pair], start_P[pair + 1]):
-            w = weight_B[r]
-            if len(draws):
-                w *= _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
-            if w == 0.0:
-                continue
-            d = gap
+        for at in range(start_P[pair], start_P[pair + 1], _BLOCK):
+            n = 0
+            for r in range(at, min(at + _BLOCK, start_P[pair + 1])):
+                held[n] = r
+                n += _weight(weight_B, r) != 0.0
+            d[:n] = gap
             for f in range(len(x_FB)):
-                d += beta_F[f] * x_FB[f, r]
-            total += w * log_probability(model, outcome_B[r], d, level, shape)
-            expected = win_probability(model, d, level, shape)
-            tenth = min(int(expected * BINS), BINS - 1)
-            bins[0, tenth] += w
-            bins[1, tenth] += w * expected
-            bins[2, tenth] += w * (1.0 if outcome_B[r] == 0 else (0.0 if outcome_B[r] == 1 else 0.5))
-    return total
+                for k in range(n):
+                    d[k] += beta_F[f] * x_FB[f, held[k]]
+            if model == _BT:
+                for k in range(n):
+                    expected[k], said[k] = 1.0 / (1.0 + exp_fast(-d[k])), softplus_fast(-d[k])
+            else:
+                for k in range(n):
+                    expected[k] = win_probability(model, d[k], level, shape)
+                    said[k] = -log_probability(model, outcome_B[held[k]], d[k], level, shape)
+            for k in range(n):
+                w, o = _weight(weight_B, held[k]), outcome_B[held[k]]
+                y = 1.0 if o == 0 else (0.0 if o == 1 else 0.5)
+                sums_2O[0, o] += w
+                sums_2O[1, o] -= w * (said[k] + (1.0 - y) * d[k] if model == _BT else said[k])
+                tenth = min(int(expected[k] * BINS), BINS - 1)
+                bins[0, tenth] += w
+                bins[1, tenth] += w * expected[k]
+                bins[2, tenth] += w * y
 
 
 @njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
@@ -303,23 +322,33 @@ def likelihood_pass(
             for r in range(n):
                 o = outcome_B[at + r]
                 y = 1.0 if o == 0 else (0.0 if o == 1 else 0.5)
-                total += weight_B[at + r] * (y * d[r] - softplus_fast(d[r]))
+                total += _weight(weight_B, at + r) * (y * d[r] - softplus_fast(d[r]))
             at += n
     return total
 
 
 @njit(cache=True, nogil=True)
 def table_pass(
-    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, low: Any, high: Any, draws: Any,
-    seed: Any, cluster_B: Any, summed_OMM: Any,
-) -> None:  # fmt: skip
+    first_P: Any, second_P: Any, start_P: Any, outcome_B: Any, weight_B: Any, low: Any, high: Any, summed_OMM: Any
+) -> None:
     """Weights by outcome and pair."""
+    sum_O = np.empty(len(summed_OMM))
     for pair in range(low, high):
+        sum_O[:] = 0.0
         for r in range(start_P[pair], start_P[pair + 1]):
-            w = weight_B[r]
-            if len(draws):
-                w *= _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
-            summed_OMM[outcome_B[r], first_P[pair], second_P[pair]] += w
+            sum_O[outcome_B[r]] += _weight(weight_B, r)
+        for o in range(len(sum_O)):
+            summed_OMM[o, first_P[pair], second_P[pair]] = sum_O[o]
+
+
+@njit(cache=True, nogil=True)
+def deal_pass(
+    weight_B: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, seen_B: Any, held_B: Any
+) -> None:  # fmt: skip
+    """Weights of rows drawn zero times and once."""
+    for r in range(low, high):
+        held_B[r] = _weight(weight_B, r) * _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
+        seen_B[r] = _weight(weight_B, r) - held_B[r]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -341,4 +370,4 @@ def slope_pass(
             else:
                 _general(model, outcome_B[r], d, (theta_M[i] + theta_M[j]) / 2, shape, local, 0)
             level = (direction_Q[i] + direction_Q[j]) / 2
-            slope_B[r] = weight_B[r] * (local[0, 0] * along + local[1, 0] * level + local[2, 0] * last)
+            slope_B[r] = _weight(weight_B, r) * (local[0, 0] * along + local[1, 0] * level + local[2, 0] * last)

@@ -106,7 +106,7 @@ def log_probability(model: int, outcome: int, d: float, c: float, s: float) -> f
     """The natural logarithm of the probability of one outcome (of its half wins, for a tie under Bradley-Terry)."""
     if model == _BT:
         y = 1.0 if outcome == 0 else (0.0 if outcome == 1 else 0.5)
-        return y * _log_sigmoid(d) + (1.0 - y) * _log_sigmoid(-d)
+        return y * min(d, 0.0) + (1.0 - y) * min(-d, 0.0) - math.log1p(math.exp(-abs(d)))
     if model == _RK:
         if outcome == 0:
             return _log_sigmoid(d - s)

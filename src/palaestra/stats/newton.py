@@ -147,7 +147,8 @@ def _ascent(problem: Problem, information_QQ: Floats, score_Q: Floats) -> Floats
     diagonal_Q = np.maximum(np.abs(np.diag(information_QQ)), 1e-12)
     for damping in (0.0, *(10.0**power for power in range(-3, 7))):
         try:
-            return solver(problem, information_QQ + np.diag(damping * diagonal_Q))(score_Q)
+            damped_QQ = information_QQ + np.diag(damping * diagonal_Q) if damping else information_QQ
+            return solver(problem, damped_QQ)(score_Q)
         except np.linalg.LinAlgError:
             if problem.model is not VoteModel.GROUNDED:
                 raise

@@ -8,13 +8,10 @@ Not here: the loops (`kernels.py`), steps towards a maximum (`newton.py`), what 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 from palaestra.stats.kernels import (
     BINS,
     cluster_pass,
+    deal_pass,
     forecast_pass,
     likelihood_pass,
     pass_bradley_terry,
@@ -30,13 +28,11 @@ from palaestra.stats.kernels import (
     table_pass,
 )
 from palaestra.stats.likelihoods import VoteModel
-from palaestra.stats.rows import Rows
+from palaestra.stats.parts import on_threads, parts_of, ranges
+from palaestra.stats.rows import Rows, compact
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
-
-_ROWS_OF_A_PART = 65_536
-_MOST_PARTS = 8
 
 NO_DRAWS = np.zeros(0)
 NO_CLUSTERS = np.zeros(0, dtype=np.int32)
@@ -108,36 +104,41 @@ def clustered_middle(rows: Rows, model: VoteModel, at: Parameters, cluster_B: ND
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """How well votes were foretold: log-likelihood, and by the tenth of the expected score of side a, three sums.
+    """How well votes were foretold: by outcome, and by the tenth of the expected score of side a.
 
-    `bins` has shape (3, 10): the sum of weights, of expected scores, and of scores that happened.
+    `weight_O` and `log_likelihood_O` have shape (4,). `bins` has shape (3, 10): the sum of weights, of expected scores,
+    and of scores that happened.
     """
 
-    log_likelihood: float
+    weight_O: Floats
+    log_likelihood_O: Floats
     bins: Floats
 
+    @property
+    def log_likelihood(self) -> float:
+        """Of all outcomes."""
+        return float(self.log_likelihood_O.sum())
 
-def forecasts(rows: Rows, model: VoteModel, at: Parameters, resampling: Resampling | None = None) -> Forecasts:
+
+def forecasts(rows: Rows, model: VoteModel, at: Parameters) -> Forecasts:
     """The log-likelihood (natural logarithm) of votes at some parameters, and their calibration."""
-    draws, seed, cluster_B = _parts_of(resampling)
 
-    def part(low: int, high: int) -> tuple[float, Floats]:
-        bins = np.zeros((3, BINS))
-        votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
-        rest = (low, high, draws, seed, cluster_B, bins)
-        return forecast_pass(int(model), *votes, at.theta_M, at.beta_F, at.shape, *rest), bins
+    def part(low: int, high: int) -> tuple[Floats, Floats]:
+        sums_2O, bins = np.zeros((2, 4)), np.zeros((3, BINS))
+        forecast_pass(int(model), *_votes(rows), at.theta_M, at.beta_F, at.shape, low, high, sums_2O, bins)
+        return sums_2O, bins
 
     done = _in_parts(rows, part)
-    return Forecasts(float(sum(one[0] for one in done)), np.sum([one[1] for one in done], axis=0))
+    weight_O, log_likelihood_O = np.sum([one[0] for one in done], axis=0)
+    return Forecasts(weight_O, log_likelihood_O, np.sum([one[1] for one in done], axis=0))
 
 
 def slopes(rows: Rows, model: VoteModel, at: Parameters, direction_Q: Floats) -> Floats:
     """The score of each row along a direction in the parameters, times its weight; shape (B,)."""
     slope_B = np.empty(len(rows.outcome_B))
-    votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
     last = direction_Q[-1] if model.shapes else 0.0
     here = (at.theta_M, at.beta_F, at.shape, direction_Q, last)
-    _in_parts(rows, lambda low, high: slope_pass(int(model), *votes, *here, low, high, slope_B))
+    _in_parts(rows, lambda low, high: slope_pass(int(model), *_votes(rows), *here, low, high, slope_B))
     return slope_B
 
 
@@ -145,16 +146,34 @@ def log_likelihood(rows: Rows, model: VoteModel, at: Parameters) -> float:
     """The log-likelihood of votes, natural logarithm."""
     if model is not VoteModel.BRADLEY_TERRY:
         return forecasts(rows, model, at).log_likelihood
-    votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B, rows.x_FB)
+    votes = _votes(rows)
     return float(sum(_in_parts(rows, lambda low, high: likelihood_pass(*votes, at.theta_M, at.beta_F, low, high))))
 
 
-def outcome_tables(rows: Rows, resampling: Resampling | None = None) -> Floats:
+def outcome_tables(rows: Rows) -> Floats:
     """The weights of votes, summed by outcome and pair; shape (4, M, M), above the diagonal."""
     summed_OMM = np.zeros((4, rows.models, rows.models))
-    votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, rows.weight_B)
-    _in_parts(rows, lambda low, high: table_pass(*votes, low, high, *_parts_of(resampling), summed_OMM))
+    *votes, _ = _votes(rows)
+    _in_parts(rows, lambda low, high: table_pass(*votes, low, high, summed_OMM))
     return summed_OMM
+
+
+def dealt(rows: Rows, held: Resampling) -> tuple[Rows, Rows]:
+    """The rows that are drawn zero times, and those that are drawn once, each with weight zero in the other.
+
+    Args:
+        rows: the votes.
+        held: zero or one for each row or cluster.
+    """
+    seen_B, held_B = np.empty(len(rows.outcome_B)), np.empty(len(rows.outcome_B))
+    weight_B, drawn = compact(rows.weight_B), _parts_of(held)
+    on_threads(lambda both: deal_pass(weight_B, *both, *drawn, seen_B, held_B), ranges(len(seen_B)))
+    return replace(rows, weight_B=seen_B), replace(rows, weight_B=held_B)
+
+
+def _votes(rows: Rows) -> tuple[NDArray[Any], ...]:
+    """What every loop over votes is given first."""
+    return rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, compact(rows.weight_B), rows.x_FB
 
 
 def _parts_of(resampling: Resampling | None) -> tuple[Floats, np.uint64, NDArray[np.int32]]:
@@ -177,7 +196,7 @@ def _summed(
 
     def part(low: int, high: int) -> tuple[Floats, Floats]:
         score_Q, information_QQ = np.zeros(size), np.zeros((size, size))
-        votes = (rows.first_P, rows.second_P, rows.start_P, rows.outcome_B, weight_B, rows.x_FB)
+        votes = _votes(replace(rows, weight_B=weight_B))
         rest = (low, high, draws, seed, cluster_B, score_Q, information_QQ)
         if model is VoteModel.BRADLEY_TERRY:
             pass_bradley_terry(middle, *votes, at.theta_M, at.beta_F, *rest)
@@ -190,7 +209,9 @@ def _summed(
     for one in done[1:]:
         score_Q += one[0]
         lower_QQ += one[1]
-    return score_Q, lower_QQ + np.tril(lower_QQ, -1).T
+    whole_QQ = lower_QQ + lower_QQ.T
+    np.fill_diagonal(whole_QQ, np.diag(lower_QQ))
+    return score_Q, whole_QQ
 
 
 def _size(rows: Rows, model: VoteModel) -> int:
@@ -198,26 +219,8 @@ def _size(rows: Rows, model: VoteModel) -> int:
 
 
 def _in_parts(rows: Rows, work: Callable[[int, int], T]) -> list[T]:
-    """Work on ranges of pairs with about as many rows each, on as many threads as there are cores."""
-    count = _parts(rows)
+    """Work on ranges of pairs with about as many rows each."""
+    count = parts_of(len(rows.outcome_B))
     cuts = np.searchsorted(rows.start_P, np.linspace(0, len(rows.outcome_B), count + 1)[1:-1].astype(np.int64))
     edges = [0, *(int(cut) for cut in cuts), len(rows.first_P)]
-    ranges = list(pairwise(edges))
-    if len(ranges) == 1:
-        return [work(*ranges[0])]
-    return list(_threads(os.getpid()).map(lambda both: work(*both), ranges))
-
-
-def _parts(rows: Rows) -> int:
-    return min(_MOST_PARTS, 1 + len(rows.outcome_B) // _ROWS_OF_A_PART)
-
-
-def in_rounds(rows: Rows, work: Callable[[int], T], rounds: int) -> list[T]:
-    """Work on each round: on threads where a pass over these rows has none of its own, one after another elsewhere."""
-    return list((_threads(os.getpid()).map if _parts(rows) == 1 else map)(work, range(rounds)))
-
-
-@lru_cache(maxsize=1)
-def _threads(_process: int) -> ThreadPoolExecutor:
-    """One pool for each process: threads do not survive a fork."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="palaestra-stats")
+    return on_threads(lambda both: work(*both), list(pairwise(edges)))

@@ -6,17 +6,21 @@ likelihood, its `square_B` the sandwich's middle: n votes with importance w have
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from palaestra.stats.parts import on_threads, ranges
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
+Codes = NDArray[np.integer]
+
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,14 @@ class Rows:
 
 def sorted_rows(
     models: int,
-    first_B: Integers,
-    second_B: Integers,
-    outcome_B: NDArray[np.int8],
+    first_B: Codes,
+    second_B: Codes,
+    outcome_B: Codes,
     *,
     weight_B: Floats,
     square_B: Floats,
     x_FB: Floats | None = None,
+    scale_F: Floats | None = None,
 ) -> Rows:
     """One row a vote.
 
@@ -66,22 +71,25 @@ def sorted_rows(
         outcome_B: 0 a wins, 1 b wins, 2 tie, 3 both bad.
         weight_B: what each vote counts in the likelihood.
         square_B: what it counts in the sandwich's middle; may be the same array.
-        x_FB: covariates, side a minus side b, shape (F, B).
+        x_FB: covariates, side a minus side b, shape (F, B); read fastest if those of a vote lie together.
+        scale_F: what each covariate is divided by.
     """
-    x_FB = np.zeros((0, len(outcome_B))) if x_FB is None else x_FB
-    source_B, start_K, turned_B = _order_by_pair(first_B, second_B, outcome_B, models)
+    votes = len(outcome_B)
+    x_BF = np.zeros((votes, 0)) if x_FB is None else np.ascontiguousarray(x_FB.T)
+    scale_F = np.ones(x_BF.shape[1]) if scale_F is None else scale_F
+    source_B, sorted_B, start_K = _ordered_by_pair(models, first_B, second_B, outcome_B)
+    x_sorted_FB = np.empty(x_BF.shape[::-1])
+    axes = tuple(range(len(scale_F)))
+    on_threads(lambda both: _gather(axes, x_BF, scale_F, *both, source_B, x_sorted_FB), ranges(votes) if axes else [])
+    source_B ^= source_B >> 31
     met_P = np.flatnonzero(np.diff(start_K))
-    x_sorted_FB = np.empty_like(x_FB)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        gather = partial(_gather_signed, turned_B=turned_B, source_B=source_B)
-        list(threads.map(lambda f: gather(x_FB[f], out_B=x_sorted_FB[f]), range(len(x_FB))))
     weights_B = _picked(weight_B, source_B)
     return Rows(
         models=models,
         first_P=(met_P // models).astype(np.int32),
         second_P=(met_P % models).astype(np.int32),
-        start_P=np.append(start_K[met_P], len(outcome_B)).astype(np.int64),
-        outcome_B=turned_B[source_B] & 3,
+        start_P=np.append(start_K[met_P], votes).astype(np.int64),
+        outcome_B=sorted_B,
         weight_B=weights_B,
         square_B=weights_B if square_B is weight_B else _picked(square_B, source_B),
         x_FB=x_sorted_FB,
@@ -89,9 +97,38 @@ def sorted_rows(
     )
 
 
+def compact(values_B: Floats) -> Floats:
+    """One value alone where the array repeats it without holding it again; compiled loops read that as all of them."""
+    return values_B[:1].copy() if len(values_B) and values_B.strides[0] == 0 else values_B
+
+
 def _picked(values_B: Floats, source_B: Integers) -> Floats:
-    """The values in the new order; where all are the same there is nothing to do."""
-    return values_B if values_B.min() == values_B.max() else values_B[source_B]
+    """The values in the new order; where all are the same they are held once."""
+    values_B = compact(values_B)
+    if len(values_B) and values_B.min() == values_B.max():
+        return np.broadcast_to(values_B[:1], len(source_B))
+    return values_B[source_B]
+
+
+def _ordered_by_pair(
+    models: int, first_B: Codes, second_B: Codes, outcome_B: Codes
+) -> tuple[Integers, NDArray[np.int8], NDArray[np.int64]]:
+    """A counting sort by pair: the places of votes, their outcomes turned, and where each pair begins.
+
+    The place of a vote whose sides are exchanged is -1 minus its place. Parts count by themselves, and each knows from
+    the counts of those before where its votes of a pair begin.
+    """
+    votes, pairs = len(outcome_B), models * models
+    parts = ranges(votes) if pairs * len(ranges(votes)) <= votes else [(0, votes)]
+    met_TK = np.zeros((len(parts), pairs), dtype=np.int64)
+    tasks = [(*part, met_K) for part, met_K in zip(parts, met_TK, strict=True)]
+    on_threads(lambda task: _count_pairs(first_B, second_B, models, *task), tasks)
+    next_KT = np.cumsum(met_TK.T).reshape(pairs, len(parts)) - met_TK.T
+    start_K = np.append(next_KT[:, 0], votes)
+    source_B, sorted_B = np.empty(votes, dtype=np.int32), np.empty(votes, dtype=np.int8)
+    tasks = [(*part, next_K) for part, next_K in zip(parts, np.ascontiguousarray(next_KT.T), strict=True)]
+    on_threads(lambda task: _place(first_B, second_B, outcome_B, models, *task, source_B, sorted_B), tasks)
+    return source_B, sorted_B, start_K
 
 
 def table_rows(weight_OMM: Floats, square_OMM: Floats | None = None) -> Rows:
@@ -133,33 +170,42 @@ def _above_diagonal(size: int) -> tuple[Integers, Integers]:
 
 
 @njit(cache=True, nogil=True)
-def _order_by_pair(
-    first_B: Integers, second_B: Integers, outcome_B: NDArray[np.int8], models: int
-) -> tuple[Integers, NDArray[np.int64], NDArray[np.int8]]:
-    """A counting sort: the places of the votes by pair, where each pair begins, and each vote's outcome, turned.
-
-    Outcomes of votes whose sides are exchanged carry 4 more.
-    """
-    key_B, turned_B = np.empty(len(first_B), dtype=np.int32), np.empty(len(first_B), dtype=np.int8)
-    next_K = np.zeros(models * models + 1, dtype=np.int64)
-    for r in range(len(first_B)):
-        i, j, outcome = first_B[r], second_B[r], outcome_B[r]
-        key_B[r] = min(i, j) * models + max(i, j)
-        turned_B[r] = outcome if i < j else (5 - outcome if outcome < 2 else 4 + outcome)  # noqa: PLR2004 - wins
-        next_K[key_B[r] + 1] += 1
-    for k in range(models * models):
-        next_K[k + 1] += next_K[k]
-    start_K, source_B = next_K.copy(), np.empty(len(first_B), dtype=np.int32)
-    for r in range(len(first_B)):
-        k = key_B[r]
-        source_B[next_K[k]] = r
-        next_K[k] += 1
-    return source_B, start_K, turned_B
+def _count_pairs(first_B: Any, second_B: Any, models: int, low: int, high: int, met_K: Any) -> None:
+    for r in range(low, high):
+        i, j = np.int64(first_B[r]), np.int64(second_B[r])
+        met_K[min(i, j) * models + max(i, j)] += 1
 
 
 @njit(cache=True, nogil=True)
-def _gather_signed(x_B: Floats, turned_B: NDArray[np.int8], source_B: Integers, out_B: Floats) -> None:
-    """One covariate in the new order, its sign exchanged with the sides."""
-    for r in range(len(source_B)):
-        source = source_B[r]
-        out_B[r] = -x_B[source] if turned_B[source] > 3 else x_B[source]  # noqa: PLR2004 - carries 4 more
+def _place(
+    first_B: Any, second_B: Any, outcome_B: Any, models: int, low: int, high: int, next_K: Any, source_B: Any,
+    sorted_B: Any,
+) -> None:  # fmt: skip
+    for r in range(low, high):
+        i, j, outcome = np.int64(first_B[r]), np.int64(second_B[r]), outcome_B[r]
+        k = min(i, j) * models + max(i, j)
+        place = next_K[k]
+        next_K[k] = place + 1
+        source_B[place] = r if i < j else -1 - r
+        sorted_B[place] = outcome if i < j or outcome > 1 else 1 - outcome
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gather(axes: Any, x_BF: Any, scale_F: Any, low: int, high: int, source_B: Any, x_FB: Any) -> None:
+    """Covariates in the new order, their sign exchanged with the sides.
+
+    `axes` is a tuple with one entry a covariate: its length is known when this is compiled, so that those of a vote are
+    fetched without a loop.
+    """
+    fetched, sign = np.empty((_BLOCK, len(axes))), np.empty(_BLOCK)
+    for at in range(low, high, _BLOCK):
+        n = min(_BLOCK, high - at)
+        for r in range(n):
+            turned = source_B[at + r] >> 31  # -1 or 0: what cannot be foretold should be no branch
+            source, sign[r] = source_B[at + r] ^ turned, 1 + 2 * turned
+            for f in range(len(axes)):
+                fetched[r, f] = x_BF[source, f]
+        for f in range(len(axes)):
+            out, scale = x_FB[f, at : at + n], scale_F[f]
+            for r in range(n):
+                out[r] = fetched[r, f] * sign[r] / scale

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numba import njit
 from numpy.typing import NDArray
 
 from palaestra.errors import VoteFileError
 from palaestra.schema import Winner
-from palaestra.store.coding import Codes, Mask, encode, enum, in_use, numbered
+from palaestra.store.coding import Codes, Mask, encode, enums, in_use, numbered
 from palaestra.store.columns import REQUIRED, TEXT, Columns, Wanted, columns_of
 from palaestra.store.times import in_utc
 
@@ -89,7 +90,7 @@ def check_votes(
         typed = {name: column.filter(pl.Series(kept_B)) for name, column in typed.items()}
     if kept_B is not None or not tight:
         names, (codes["model_a"], codes["model_b"]) = in_use(names, codes["model_a"], codes["model_b"])
-    coded = {name: enum(name, codes[name], OUTCOMES if name == "winner" else names) for name in REQUIRED}
+    coded = enums({name: (codes[name], OUTCOMES if name == "winner" else names) for name in REQUIRED})
     return VoteFile(pl.DataFrame([(typed | coded)[name] for name in columns]), skipped)
 
 
@@ -176,6 +177,8 @@ def _is_blank(name: str) -> bool:
 
 def _in_codes(names: list[str], codes: dict[str, Codes]) -> list[Complaint]:
     first_B, second_B = codes["model_a"], codes["model_b"]
+    if _whole(first_B, second_B, codes["winner"], first_B.dtype.type(len(names)), np.uint8(len(OUTCOMES))):
+        return []
     nameless = "found no name, expected the name of a model"
     outcomes = f"found {{!r}}, expected {', '.join(OUTCOMES)} (or {', '.join(map(repr, _SPELLINGS))})"
     return [
@@ -184,6 +187,16 @@ def _in_codes(names: list[str], codes: dict[str, Codes]) -> list[Complaint]:
         Complaint("winner", outcomes, codes["winner"] == len(OUTCOMES)),
         Complaint("model_b", "found {!r} on both sides, expected two models", first_B == second_B),
     ]
+
+
+@njit(cache=True, nogil=True)
+def _whole(first_B: Any, second_B: Any, outcome_B: Any, nobody: Any, nothing: Any) -> bool:  # noqa: ANN401 - compiled
+    """Whether each row has two models and an outcome."""
+    wrong = False
+    for r in range(len(outcome_B)):
+        wrong |= (first_B[r] == nobody) | (second_B[r] == nobody) | (first_B[r] == second_B[r])
+        wrong |= outcome_B[r] == nothing
+    return not wrong
 
 
 _VALUE_RULES: list[tuple[str, str, Callable[[pl.Series], pl.Series], bool]] = [

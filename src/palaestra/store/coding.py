@@ -1,7 +1,8 @@
 """Columns of text as codes: each distinct value is looked at once, and no row becomes a Python string.
 
-Arrow makes the dictionary (about 12 ns a row), each column in slices, so that all cores have work to the end; a column
-that has a dictionary already, a Categorical or an Enum, is only looked up in it. Strings are not copied on the way.
+Each column is gone through in slices, so that all cores have work to the end: by `distinct.py` where it serves, by
+Arrow elsewhere. A column that has a dictionary already, a Categorical or an Enum, is only looked up in it. Strings are
+not copied on the way.
 
 Not here: what a value may be (`checking.py`).
 """
@@ -9,44 +10,60 @@ Not here: what a value may be (`checking.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numba import njit
 from numpy.typing import NDArray
+
+from palaestra.store.distinct import distinct
 
 Codes = NDArray[np.unsignedinteger]
 Mask = NDArray[np.bool_]
+T = TypeVar("T")
+R = TypeVar("R")
 
 _SLICE = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A column of text with its dictionary, in parts, and whether each value of the dictionary surely occurs."""
+class Part:
+    """Some rows of a column: the place of each row's value among the values, of which None is a missing one."""
 
-    parts: tuple[pa.ChunkedArray, ...]
+    place_B: Codes
+    values: Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A column of text in parts, each with its values, and whether each of these surely occurs."""
+
+    parts: tuple[Part, ...]
     tight: bool
 
     def values(self) -> set[str]:
         """The distinct values, without the missing one."""
-        chunks = chain.from_iterable(part.chunks for part in self.parts)
-        return {value for chunk in chunks for value in chunk.dictionary.to_pylist() if value is not None}
+        return {value for part in self.parts for value in part.values if value is not None}
 
 
 def encode(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Text]:
-    """The columns with a dictionary each; values of text or dictionaries of text."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        started = {
-            name: [threads.submit(_encoded, column.slice(start, _SLICE)) for start in range(0, len(column), _SLICE)]
-            for name, column in columns.items()
-        }
+    """The columns with their values; these are text or dictionaries of text."""
+    slices = {
+        name: [column.slice(start, _SLICE) for start in range(0, len(column), _SLICE)]
+        for name, column in columns.items()
+    }
+    parts = iter(_each(_encoded, [part for parts in slices.values() for part in parts], _many(columns.values())))
     return {
-        name: Text(tuple(part.result() for part in started[name]), tight=not pa.types.is_dictionary(column.type))
+        name: Text(
+            tuple(chain.from_iterable(next(parts) for _ in slices[name])),
+            tight=not pa.types.is_dictionary(column.type),
+        )
         for name, column in columns.items()
     }
 
@@ -60,30 +77,43 @@ def numbered(columns: Mapping[str, tuple[Text, Callable[[str], int], int]]) -> d
     Returns:
         Arrays of shape (B,), of the least unsigned type.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = {
-            name: [threads.submit(_numbers, part, number, missing) for part in text.parts]
-            for name, (text, number, missing) in columns.items()
-        }
-    none = {name: np.empty(0, dtype=least(missing)) for name, (_, _, missing) in columns.items()}
-    return {name: np.concatenate([none[name], *(part.result() for part in parts)]) for name, parts in found.items()}
+    found: dict[str, Codes] = {}
+    tasks: list[tuple[Codes, Codes, Codes]] = []
+    for name, (text, number, missing) in columns.items():
+        code_B = found[name] = np.empty(sum(len(part.place_B) for part in text.parts), dtype=least(missing))
+        end = 0
+        for part in text.parts:
+            start, end = end, end + len(part.place_B)
+            numbers = [missing if value is None else number(value) for value in part.values]
+            tasks.append((part.place_B, np.array(numbers, dtype=code_B.dtype), code_B[start:end]))
+    _each(lambda task: _renumber(*task), tasks, _many(found.values()))
+    return found
 
 
-def enum(name: str, code_B: Codes, categories: list[str]) -> pl.Series:
-    """Codes as an Enum; each must be the place of a category."""
-    return pl.Series(name, code_B.astype(least(len(categories)), copy=False)).cat.to(pl.Enum(categories))
+def enums(columns: Mapping[str, tuple[Codes, list[str]]]) -> dict[str, pl.Series]:
+    """Codes as Enums; each code must be the place of a category."""
+
+    def made(name: str) -> pl.Series:
+        code_B, categories = columns[name]
+        return pl.Series(name, code_B.astype(least(len(categories)), copy=False)).cat.to(pl.Enum(categories))
+
+    made_of_all = _each(made, list(columns), _many(codes for codes, _ in columns.values()))
+    return dict(zip(columns, made_of_all, strict=True))
 
 
 def in_use(categories: list[str], *columns: Codes) -> tuple[list[str], list[Codes]]:
     """The categories that occur in the columns, and the columns in places among these."""
     used = np.zeros(len(categories), dtype=bool)
     for code_B in columns:
-        used[code_B] = True
+        _mark(code_B, used)
     if used.all():
         return categories, list(columns)
-    place = (np.cumsum(used) - 1).clip(0).astype(least(int(used.sum())))
     kept = [category for category, there in zip(categories, used, strict=True) if there]
-    return kept, [place[code_B] for code_B in columns]
+    place = (np.cumsum(used) - 1).clip(0).astype(least(len(kept)))
+    placed = [np.empty(len(code_B), dtype=place.dtype) for code_B in columns]
+    for code_B, place_B in zip(columns, placed, strict=True):
+        _renumber(code_B, place, place_B)
+    return kept, placed
 
 
 def least(categories: int) -> type[np.unsignedinteger]:
@@ -91,21 +121,43 @@ def least(categories: int) -> type[np.unsignedinteger]:
     return np.uint8 if categories < 2**8 else np.uint16 if categories < 2**16 else np.uint32
 
 
-def _encoded(part: pa.ChunkedArray) -> pa.ChunkedArray:
-    return part if pa.types.is_dictionary(part.type) else part.dictionary_encode()
+def _many(columns: Iterable[Sized]) -> bool:
+    """Whether there are more rows than threads are worth the while for."""
+    return any(len(column) > _SLICE for column in columns)
 
 
-def _numbers(part: pa.ChunkedArray, number: Callable[[str], int], missing: int) -> Codes:
-    kind = least(missing)
-    table, known = np.zeros(0, dtype=kind), None
-    numbers = [np.empty(0, dtype=kind)]
-    for chunk in part.chunks:
-        if known is None or not chunk.dictionary.equals(known):
-            known = chunk.dictionary
-            values = [missing if value is None else number(value) for value in known.to_pylist()]
-            table = np.array([*values, missing], dtype=kind)
-        places = chunk.indices
-        if places.null_count:
-            places = places.cast(pa.int64()).fill_null(len(known))
-        numbers.append(np.take(table, places.to_numpy(zero_copy_only=False)))
-    return np.concatenate(numbers)
+def _each(work: Callable[[T], R], tasks: Sequence[T], many: bool) -> list[R]:  # noqa: FBT001
+    """The work on each of the tasks, on all cores if there are many rows."""
+    if not many:
+        return list(map(work, tasks))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(work, tasks))
+
+
+def _encoded(part: pa.ChunkedArray) -> list[Part]:
+    if not pa.types.is_dictionary(part.type):
+        found = distinct(part)
+        if found is not None:
+            return [Part(*found)]
+        part = part.dictionary_encode()
+    return [_of_dictionary(chunk) for chunk in part.chunks]
+
+
+def _of_dictionary(chunk: pa.DictionaryArray) -> Part:
+    values, places = chunk.dictionary.to_pylist(), chunk.indices
+    if places.null_count:
+        places = places.cast(pa.int64()).fill_null(len(values))
+    kind = np.uint16 if len(values) < 2**16 else np.uint32
+    return Part(places.to_numpy(zero_copy_only=False).astype(kind), [*values, None])
+
+
+@njit(cache=True, nogil=True)
+def _renumber(place_B: Any, number: Any, code_B: Any) -> None:  # noqa: ANN401 - compiled
+    for r in range(len(place_B)):
+        code_B[r] = number[place_B[r]]
+
+
+@njit(cache=True, nogil=True)
+def _mark(code_B: Any, used: Any) -> None:  # noqa: ANN401 - compiled
+    for r in range(len(code_B)):
+        used[code_B[r]] = True

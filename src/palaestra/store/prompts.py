@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,21 @@ def read_prompt_set(path: str | Path) -> tuple[PromptSet, list[Prompt]]:
     return record, prompts
 
 
-def write_prompt_set(path: str | Path, record: PromptSet, prompts: Sequence[Prompt], card: str) -> None:
+def write_prompt_set(
+    path: str | Path,
+    record: PromptSet,
+    prompts: Sequence[Prompt],
+    card: str,
+    others: Mapping[str, bytes] | None = None,
+) -> None:
     """Write a set: its folder is there whole or not at all.
+
+    Args:
+        path: the folder.
+        record: what the set is.
+        prompts: its prompts, in their order.
+        card: its card, in Markdown.
+        others: further files of the folder, by name.
 
     Raises:
         InputError: the folder exists, or cannot be written.
@@ -99,9 +113,12 @@ def write_prompt_set(path: str | Path, record: PromptSet, prompts: Sequence[Prom
         raise InputError(f"found {path}, which exists; give the set another folder, or remove that one")
     part = path.with_name(f".{path.name}.part")
     try:
-        part.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+        part.mkdir(parents=True)
         pq.write_table(to_table(Prompt, prompts), part / PROMPTS_FILE)
         (part / CARD_FILE).write_text(card, encoding="utf-8")
+        for name, content in (others or {}).items():
+            (part / name).write_bytes(content)
         (part / SET_FILE).write_text(
             json.dumps(record.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )

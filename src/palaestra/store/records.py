@@ -66,12 +66,34 @@ def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         InputError: the path cannot be written.
     """
-    path = Path(path)
+    _write(Path(path), (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def write_list(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON list, a row a line, likewise.
+
+    Raises:
+        InputError: the path cannot be written.
+    """
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    _write(Path(path), (f"[\n{lines}\n]\n",))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text, likewise.
+
+    Raises:
+        InputError: the path cannot be written.
+    """
+    _write(Path(path), (text,))
+
+
+def _write(path: Path, parts: Iterable[str]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            file.writelines(parts)
         part.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror}; give a path that can be written") from error
@@ -82,10 +104,10 @@ def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _csv(data: bytes) -> list[dict[str, Any]]:
     """Everything as text: a model may be called 007."""
-    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True, restkey="")
+    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
     found = []
     for row in rows:
-        if "" in row:
+        if None in row:  # the fields after the last named one
             raise ValueError(f"line {rows.line_num} has more fields than the head")
         found.append({name: value for name, value in row.items() if value not in {None, ""}})
     return found

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palaestra.arena.rendering import BlockStream, highlight_css, render
+from palaestra.pictures.markdown import BlockStream, highlight_css, render
 
 ANSWER = """# A lesson
 

@@ -1,0 +1,143 @@
+"""A run before anything is asked: what it reads, who answers, who judges, who meets whom; all of it checked.
+
+Not here: the asking (`run.py`), and what it would cost (`costs.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from palaestra.errors import InputError
+from palaestra.judge.answers import Answer, check_answers, read_answers
+from palaestra.judge.config import RunConfig
+from palaestra.judge.protocols import EVERY, Protocol, protocol
+from palaestra.judge.schedule import Meeting, against_baselines, everybody
+from palaestra.schema import ModelSpec, Prompt, PromptSet
+from palaestra.store.prompts import SET_FILE, read_prompt_set, read_prompts
+
+
+@dataclass(slots=True)
+class Plan:
+    """A run before anything is asked: what it reads, and who answers and judges."""
+
+    config: RunConfig
+    prompts: list[Prompt]
+    models: tuple[str, ...]
+    specs: tuple[ModelSpec, ...]
+    given: list[Answer]
+    how: Protocol
+    baselines: list[dict[str, str]]
+    rubric: str | None
+
+    @property
+    def contestants(self) -> tuple[str, ...]:
+        """Whose answers are needed: the models and those that they are compared with."""
+        met = dict.fromkeys(name for each in self._used_baselines() for name in each)
+        return tuple(dict.fromkeys((*self.models, *(met if self.config.judges and self.how.compares else ()))))
+
+    def _used_baselines(self) -> Iterator[set[str]]:
+        if self.config.schedule == "baseline":
+            for each in self.baselines:
+                yield {each.get(prompt.category or EVERY) or each.get(EVERY, "") for prompt in self.prompts} - {""}
+
+    def meetings(self) -> list[Meeting] | None:
+        """Who meets whom; None where that follows from the verdicts."""
+        if self.config.schedule == "baseline":
+            return against_baselines(self.prompts, self.models, self.baselines)
+        return everybody(self.prompts, self.models) if self.config.schedule == "all" else None
+
+    def budget(self) -> int:
+        """Meetings of the active schedule, in one order each; half of one baseline's games if none is given."""
+        half = len(self.prompts) * (len(self.models) - 1)
+        pairs = len(self.models) * (len(self.models) - 1) // 2
+        half = min(half, pairs * len(self.prompts))
+        return self.config.budget or max(half, len(self.models))
+
+
+def plan_run(config: RunConfig, specs: Sequence[ModelSpec]) -> Plan:
+    """Read and check everything, before anything is asked or written.
+
+    Args:
+        config: the run.
+        specs: the models that can be asked.
+
+    Raises:
+        InputError: questions or answers that cannot be used, a name that is neither in models.toml nor among the
+            answers, no baseline, or too few models.
+    """
+    how = protocol(config.protocol)
+    record = read_prompt_set(config.questions)[0] if (config.questions / SET_FILE).is_file() else None
+    prompts = read_prompts(config.questions, identified=config.questions.is_file())
+    given = [answer for path in config.answers for answer in read_answers(path)]
+    check_answers(given, prompts, complete=False)
+    models = config.models or tuple(dict.fromkeys(answer.model for answer in given))
+    if not models:
+        raise InputError("found no models, expected --model NAME (in models.toml), or --answers with their answers")
+    plan = Plan(config, prompts, models, tuple(specs), given, how, _baselines(config, how, record), _rubric(config))
+    _check(plan)
+    return plan
+
+
+def _baselines(config: RunConfig, how: Protocol, record: PromptSet | None) -> list[dict[str, str]]:
+    """Each baseline by category; what the config says goes before the set's own, and that before the protocol's."""
+    everywhere = [given for given in config.baselines if "=" not in given]
+    by_category = dict(given.split("=", 1) for given in config.baselines if "=" in given)
+    if everywhere:
+        return [{EVERY: name} | by_category for name in everywhere]
+    return [{**how.baselines, **(record.baselines if record else {}), **by_category}]
+
+
+def _rubric(config: RunConfig) -> str | None:
+    if config.rubric is None:
+        return None
+    try:
+        return config.rubric.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the rubric {config.rubric}: {error}; expected a text in UTF-8") from error
+
+
+def _check(plan: Plan) -> None:
+    known = {spec.name for spec in plan.specs}
+    if strangers := [name for name in plan.config.judges if name not in known]:
+        raise InputError(
+            f"found the judge {strangers[0]!r}, expected one of models.toml: {', '.join(sorted(known)) or 'none'}"
+        )
+    answered = {answer.model for answer in plan.given}
+    for name in plan.contestants:
+        if name not in known | answered:
+            raise InputError(
+                f"found the model {name!r}, which is neither in models.toml nor among the given answers; add it to one "
+                "of them, or name another baseline: --baseline NAME"
+            )
+    if plan.config.judges and plan.how.compares:
+        if len(plan.contestants) < 2:  # noqa: PLR2004 - a pair is two
+            raise InputError(
+                f"found one model, {plan.models[0]!r}, expected two or more to compare, or --baseline NAME"
+            )
+        if plan.config.schedule == "baseline" and not plan.meetings():
+            raise InputError("every model is its own baseline: nobody meets anybody; give another --baseline")
+    if plan.how.reference == "needed" and (bare := [each.id for each in plan.prompts if not each.reference]):
+        raise InputError(
+            f"{len(bare)} of {len(plan.prompts)} questions have no reference answer ({bare[0]}, ...), which the "
+            f"protocol {plan.how.name} needs; add a column reference, or take another protocol"
+        )
+
+
+def needed_specs(plan: Plan) -> list[ModelSpec]:
+    """Who is asked: the judges, and contestants without all their answers.
+
+    Raises:
+        InputError: a contestant lacks answers and cannot be asked.
+    """
+    specs = {spec.name: spec for spec in plan.specs}
+    answered: dict[str, int] = {}
+    for answer in plan.given:
+        answered[answer.model] = answered.get(answer.model, 0) + 1
+    short = [name for name in plan.contestants if answered.get(name, 0) < len(plan.prompts)]
+    if lost := [name for name in short if name not in specs]:
+        raise InputError(
+            f"{lost[0]!r} has answered {answered.get(lost[0], 0)} of {len(plan.prompts)} questions and is not in "
+            "models.toml, so that it cannot be asked; add it there, or give all its answers"
+        )
+    return [specs[name] for name in dict.fromkeys((*short, *plan.config.judges))]

@@ -1,0 +1,148 @@
+"""What a run leaves in its folder: answers, failures, verdicts or grades, judgment files; and what it came to.
+
+All of it follows from the book of replies and the plan, in the plan's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from palaestra.errors import InputError
+from palaestra.gateway.asking import Tally
+from palaestra.judge.answering import Answers
+from palaestra.judge.answers import write_answers
+from palaestra.judge.grades import Grade
+from palaestra.judge.judging import Game, Panel
+from palaestra.judge.judgments import write_judgments
+from palaestra.judge.plan import Plan
+from palaestra.judge.verdict import Verdict
+from palaestra.schema import to_table
+from palaestra.store.records import write_lines
+from palaestra.store.runs import RunFolder
+
+VERDICTS_FILE, GRADES_FILE, FAILURES_FILE = "verdicts.parquet", "grades.parquet", "failures.jsonl"
+ANSWERS_FOLDER, JUDGMENTS_FOLDER = "answers", "judgments"
+_CHUNK = 2000
+_SAMPLES = 5
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    tally: Tally
+    answers: int
+    answers_failed: int
+    empty: int = 0
+    """Answers without a word, which are not judged."""
+    games: int = 0
+    unread: int = 0
+    """Games of which no verdict could be read, after all attempts."""
+    games_failed: int = 0
+    """Games of which no reply came."""
+    labels: dict[str, int] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    def count(self, label: str | None, error: str | None) -> None:
+        """Count a game."""
+        self.games += 1
+        self.games_failed += error is not None
+        self.unread += label is None and error is None
+        if label is not None:
+            self.labels[label] = self.labels.get(label, 0) + 1
+
+
+def empty_answers(answers: Answers) -> int:
+    """How many answers hold no word: they are kept, and not judged."""
+    return sum(answer.empty for answer in answers.found.values())
+
+
+def write_given(folder: RunFolder, plan: Plan, answers: Answers) -> None:
+    """Write the answers, and what did not come.
+
+    Raises:
+        InputError: no answer came at all.
+    """
+    order = {prompt.id: number for number, prompt in enumerate(plan.prompts)}
+    kept = [
+        answer.model_copy(update={"asked": plan.prompts[order[answer.question_id]].turns})
+        for (model, _), answer in answers.found.items()
+        if model in plan.contestants
+    ]
+    if not kept:
+        first = next(iter(answers.failed.values()), None)
+        raise InputError(f"no answer came{f': {first.kind}: {first.detail}' if first else ''}; nothing can be judged")
+    write_answers(folder.path / ANSWERS_FOLDER, sorted(kept, key=lambda each: (each.model, order[each.question_id])))
+    write_lines(
+        folder.path / FAILURES_FILE,
+        (
+            {"model": model, "question_id": question, "stage": "answer", **error.model_dump()}
+            for (model, question), error in answers.failed.items()
+        ),
+    )
+
+
+def write_verdicts(
+    folder: RunFolder, plan: Plan, panel: Panel, games: Callable[[], Iterator[Game]], outcome: Outcome
+) -> None:
+    """Write the verdicts of all games in their order, and count them."""
+    with _Table(folder.path / VERDICTS_FILE) as table:
+        for game in games():
+            verdict = panel.verdict(game)
+            outcome.count(verdict.label, verdict.error)
+            if len(outcome.samples) < _SAMPLES and verdict.text:
+                outcome.samples.append(verdict.to_dict())
+            table.add(verdict)
+    if outcome.games and plan.config.schedule == "baseline" and len(plan.baselines) == 1:
+        write_judgments(folder.path / JUDGMENTS_FOLDER, pl.read_parquet(folder.path / VERDICTS_FILE))
+
+
+def write_grades(
+    folder: RunFolder, _: Plan, panel: Panel, games: Callable[[], Iterator[Game]], outcome: Outcome
+) -> None:
+    """Write the grades, likewise."""
+    with _Table(folder.path / GRADES_FILE) as table:
+        for game in games():
+            grade = panel.grade(game)
+            outcome.count(None if grade.rating is None else f"{grade.rating:g}", grade.error)
+            if len(outcome.samples) < _SAMPLES and grade.text:
+                outcome.samples.append(grade.to_dict())
+            table.add(grade)
+
+
+class _Table:
+    """A Parquet file, written in pieces, that is there whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._part = path, path.with_name(f".{path.name}.part")
+        self._rows: list[Verdict | Grade] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, row: Verdict | Grade) -> None:
+        """One more row."""
+        self._rows.append(row)
+        if len(self._rows) >= _CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            table = to_table(type(self._rows[0]), self._rows)
+            self._writer = self._writer or pq.ParquetWriter(self._part, table.schema)
+            self._writer.write_table(table)
+            self._rows.clear()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+            self._part.replace(self._path) if kind is None else self._part.unlink()

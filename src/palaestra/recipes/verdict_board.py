@@ -1,0 +1,244 @@
+"""From verdicts to a board: the judge room's votes, ranked by the ranking room's engine, with Arena-Hard's scores.
+
+A model's score is its expected win rate against the baseline in percent, with the interval of the difference of the two
+ratings carried over: 100 / (1 + 10^(-d / 400)). Where all meet one baseline and nothing is held equal, that is exactly
+the weighted share of games that it wins, ties a half. Without a baseline the score is the mean win rate expected
+against all others, its interval by the delta method from the board's covariance.
+
+Intervals are clustered by question: two games, several judges and copies of strong verdicts on one question are not
+independent. Style is counted in the answers; position is the covariate of that name; a judge's preference for itself is
+`own_organization`, where a model without an organisation is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.special import expit, ndtri
+
+from palaestra.errors import InputError
+from palaestra.judge.answers import Answer
+from palaestra.judge.votes import votes_of
+from palaestra.ranking import Board, FitConfig, fit, plan_for_board
+from palaestra.ranking.compare import ELO
+from palaestra.store.markdown import count_in_texts
+
+CLUSTER = "question_id"
+COUNTS = {
+    "length": "sum_assistant_{}_tokens",
+    "header": "header_count_{}",
+    "list": "list_count_{}",
+    "bold": "bold_count_{}",
+}
+"""Counts of an answer, and where the ranking room looks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A win rate in percent, with its interval."""
+
+    score: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictBoard:
+    """A board made of verdicts, and what there is to know of it."""
+
+    board: Board
+    scores: dict[str, Score]
+    baseline: str | None
+    strong: float
+    games: int
+    unread: int
+    """Games whose verdict could not be read or did not come; they count for nobody."""
+    single: dict[str, float] = field(default_factory=dict)
+    """Scores with strong verdicts counted once, where they count more."""
+    moves: dict[str, float] = field(default_factory=dict)
+    """How far, at most, the score of any other model moves when this one is left out; where that was asked for."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The interface's object: the board, each model with its score."""
+        said = self.board.to_dict()
+        for line in said["models"]:
+            found = self.scores[line["model"]]
+            line |= {"score": found.score, "score_lower": found.lower, "score_upper": found.upper}
+            if self.single:
+                line["score_strong_once"] = self.single[line["model"]]
+            if self.moves:
+                line["moves_others"] = self.moves.get(line["model"])
+        verdicts = {"games": self.games, "unread": self.unread, "baseline": self.baseline, "strong": self.strong}
+        return said | {"verdicts": verdicts}
+
+
+def board_of_verdicts(
+    verdicts: pl.DataFrame,
+    config: FitConfig | None = None,
+    *,
+    baseline: str | None = None,
+    strong: float = 1.0,
+    by_preference: bool = False,
+    counts: pl.DataFrame | None = None,
+    organizations: Mapping[str, str] | None = None,
+    stability: bool = False,
+) -> VerdictBoard:
+    """Rank the models of verdicts.
+
+    Args:
+        verdicts: with the columns of `Verdict`.
+        config: of the fit; the cluster is the question unless it says otherwise.
+        baseline: whom scores are against; the mean of all others if None.
+        strong: as how many votes a strong verdict counts.
+        by_preference: whether the judges' probabilities make shares of votes.
+        counts: of answers, as `answer_counts` gives them; for style.
+        organizations: of models and judges, by name; one that is not there is its own.
+        stability: whether every model is left out once, to see how far the others move.
+
+    Raises:
+        InputError: no verdict can be read, the baseline is not among the models, an answer has no counts, or a setting
+            does not fit.
+    """
+    config = config or FitConfig()
+    config = config if config.cluster else config.model_copy(update={"cluster": CLUSTER})
+    votes = votes_of(verdicts, strong=strong, by_preference=by_preference)
+    if config.style:
+        votes = _with_counts(votes, counts)
+    if "own_organization" in config.covariates or "same_organization" in config.covariates:
+        votes = _with_organizations(votes, organizations or {})
+    names = set(votes["model_a"]) | set(votes["model_b"])
+    if baseline is not None and baseline not in names:
+        raise InputError(
+            f"found the baseline {baseline!r}, expected one of the judged models: {', '.join(sorted(names))}"
+        )
+    board = fit(votes, config)
+    once = fit(votes.with_columns(weight=_once(votes, by_preference=by_preference)), config) if strong != 1 else None
+    return VerdictBoard(
+        board=board,
+        scores=scores_of(board, baseline),
+        baseline=baseline,
+        strong=strong,
+        games=len(verdicts),
+        unread=int(verdicts["label"].is_null().sum()),
+        single={} if once is None else {name: found.score for name, found in scores_of(once, baseline).items()},
+        moves=_moves(votes, board, config, baseline) if stability else {},
+    )
+
+
+def scores_of(board: Board, baseline: str | None) -> dict[str, Score]:
+    """Expected win rates of all models of a board, in percent.
+
+    Args:
+        board: with its covariance.
+        baseline: against whom; against the mean of all others if None.
+    """
+    names = [line.model for line in board.models]
+    rating_M = np.array([line.rating for line in board.models]) / ELO
+    covariance_MM = np.array(board.covariance).reshape(len(names), len(names)) / ELO**2
+    z = float(ndtri(0.5 + float(str(board.settings["confidence"])) / 2))
+    if baseline is not None:
+        at = names.index(baseline)
+        gap_M = rating_M - rating_M[at]
+        variance_M = np.diag(covariance_MM) + covariance_MM[at, at] - 2 * covariance_MM[at]
+        reach_M = z * np.sqrt(np.maximum(variance_M, 0.0))
+        edges = [100 * expit(gap_M + sign * reach_M) for sign in (0, -1, 1)]
+    else:
+        edges = _against_all(rating_M, covariance_MM, z)
+    return {name: Score(*map(float, row)) for name, row in zip(names, np.transpose(edges), strict=True)}
+
+
+def pairs_that_say_most(votes: pl.DataFrame, models: Sequence[str]) -> dict[tuple[str, str], float]:
+    """How the active schedule draws pairs: by what their next verdicts do to tell as many pairs apart as possible.
+
+    Args:
+        votes: of the verdicts so far.
+        models: all that may meet.
+
+    Returns:
+        The probability of each pair, in the order of the models (`ranking/sampling.py`).
+    """
+    plan = plan_for_board(fit(votes, cluster=CLUSTER), list(models), goal="separate")
+    place = {name: number for number, name in enumerate(plan.names)}
+    return {(a, b): float(plan.probability_MM[place[a], place[b]]) for a, b in combinations(models, 2)}
+
+
+def answer_counts(answers: Sequence[Answer]) -> pl.DataFrame:
+    """Tokens, headers, list items and bold texts of answers: question_id, model and the four counts.
+
+    Counts that stand in the answers are taken where all have them; otherwise everything is counted anew.
+    """
+    ids = {"question_id": [each.question_id for each in answers], "model": [each.model for each in answers]}
+    counted = count_in_texts(pl.Series(["\n\n".join(each.turns) for each in answers], dtype=pl.String))
+    if all(each.token_len is not None for each in answers):
+        counted = counted.with_columns(length=pl.Series([each.token_len for each in answers], dtype=pl.Int64))
+    return pl.DataFrame(ids).hstack(counted)
+
+
+def _against_all(rating_M: np.ndarray, covariance_MM: np.ndarray, z: float) -> list[np.ndarray]:
+    """The mean over all others of the chance to win, with its interval on the logit scale."""
+    count = len(rating_M)
+    p_MM = expit(rating_M[:, None] - rating_M[None, :])
+    np.fill_diagonal(p_MM, 0.0)
+    mean_M = p_MM.sum(axis=1) / (count - 1)
+    slope_MM = -p_MM * (1 - p_MM) / (count - 1)
+    np.fill_diagonal(slope_MM, 0.0)
+    np.fill_diagonal(slope_MM, -slope_MM.sum(axis=1))
+    se_M = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slope_MM, covariance_MM, slope_MM), 0.0))
+    logit_M, reach_M = np.log(mean_M / (1 - mean_M)), z * se_M / (mean_M * (1 - mean_M))
+    return [100 * expit(logit_M + sign * reach_M) for sign in (0, -1, 1)]
+
+
+def _once(votes: pl.DataFrame, *, by_preference: bool) -> pl.Series:
+    """Weights with strong verdicts counted once."""
+    if not by_preference:
+        return pl.Series([1.0] * len(votes))
+    most = votes.filter(pl.col("strength") == "strong")["weight"].max()
+    factor = float(most) if isinstance(most, float) else 1.0  # a strong verdict has a preference of 0 or 1
+    is_strong = pl.col("strength") == "strong"
+    return votes.select(pl.when(is_strong).then(pl.col("weight") / factor).otherwise("weight"))["weight"]
+
+
+def _moves(votes: pl.DataFrame, board: Board, config: FitConfig, baseline: str | None) -> dict[str, float]:
+    """Leave each model out, and see how far the scores of the others move."""
+    whole, moves = scores_of(board, baseline), {}
+    for name in whole:
+        if name == baseline:
+            continue
+        rest = votes.filter((pl.col("model_a") != name) & (pl.col("model_b") != name))
+        others = scores_of(fit(rest, config), baseline) if len(whole) > 2 else {}  # noqa: PLR2004 - else nobody is left
+        moves[name] = max((abs(found.score - whole[other].score) for other, found in others.items()), default=0.0)
+    return moves
+
+
+def _with_counts(votes: pl.DataFrame, counts: pl.DataFrame | None) -> pl.DataFrame:
+    if counts is None:
+        raise InputError("style is counted in the answers, and there are none: give --answers PATH")
+    counts = counts.unique(["question_id", "model"], keep="first", maintain_order=True)
+    for side in "ab":
+        named = {name: column.format(side) for name, column in COUNTS.items() if name in counts.columns}
+        own = counts.select(
+            "question_id", pl.col("model").alias(f"model_{side}"), *(pl.col(n).alias(c) for n, c in named.items())
+        )
+        votes = votes.join(own, on=["question_id", f"model_{side}"], how="left", maintain_order="left")
+        unknown = votes.filter(pl.col(next(iter(named.values()))).is_null())
+        if not unknown.is_empty():
+            first = unknown.row(0, named=True)
+            whose = first[f"model_{side}"]
+            raise InputError(
+                f"{len(unknown)} games have an answer whose style is not known, the first by {whose} to question "
+                f"{first['question_id']}; give --answers with the answers that were judged"
+            )
+    return votes
+
+
+def _with_organizations(votes: pl.DataFrame, organizations: Mapping[str, str]) -> pl.DataFrame:
+    of = dict(organizations)
+    return votes.with_columns(
+        pl.col(name).replace(of).alias(new)
+        for name, new in (("model_a", "organization_a"), ("model_b", "organization_b"), ("voter", "judge_organization"))
+    )
