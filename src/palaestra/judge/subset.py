@@ -238,9 +238,7 @@ def _smallest(curve: Sequence[CurvePoint], keep: float) -> int:
     """The smallest size from which on the mean separability of held-out models stays at the share to keep."""
     chosen = [one for one in curve if one.way == "chosen" and one.measure == "separability"]
     if not chosen[-1].mean:
-        raise InputError(
-            "found no two models that all questions separate, so that there is nothing to keep; give a size"
-        )
+        raise InputError("found no two models that all questions separate, so there is nothing to keep; give a size")
     least = keep * chosen[-1].mean - 1e-12
     short = [one.size for one in chosen if one.mean < least]
     return min(one.size for one in chosen if not short or one.size > short[-1])
