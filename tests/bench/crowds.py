@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def vector(text: str) -> np.ndarray:
 
 
 @contextmanager
-def embeddings_endpoint(answer: Callable[[list[str]], list] | None = None) -> Iterator[str]:
+def embeddings_endpoint(answer: Callable[[list[str]], list] | None = None) -> Generator[str]:
     """The base URL of a running endpoint."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -72,7 +73,7 @@ def embeddings_endpoint(answer: Callable[[list[str]], list] | None = None) -> It
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

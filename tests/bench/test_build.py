@@ -106,7 +106,9 @@ def test_a_scorer_learns_the_judge_and_can_be_given_again(pool: Path, work: Path
     found = built(pool, work, url, judge, label=200, name_by="words")
     assert len(judge.keys) == 200
     assert found.scorer is not None
-    assert found.scorer.validation.pearson.value > 0.9
+    assert found.scorer.validation is not None
+    assert found.scorer.validation.pearson.value > 0.9  # ty: ignore[unsupported-operator]
+    assert found.account.labels is not None
     assert found.account.labels.read == 200
     assert found.account.labels.cost == 100.0
     assert all("prove" in prompt.text for prompt in found.prompts)

@@ -164,8 +164,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
         chance_P = rng.uniform(0.05, 0.95, 200)
         figures = criterion_figures(chance_P, rng.random(200) < chance_P, resampling(200, seed), learnt=True)
         held += [
-            figures.gap.lower <= 0 <= figures.gap.upper,
-            figures.slope.lower <= 1 <= figures.slope.upper,
+            figures.gap.lower <= 0 <= figures.gap.upper,  # ty: ignore[unsupported-operator]
+            figures.slope.lower <= 1 <= figures.slope.upper,  # ty: ignore[unsupported-operator]
         ]
     print(f"\n95% intervals hold: gap {held[0] / 150:.3f}, slope {held[1] / 150:.3f}")
     assert (held / 150 > 0.89).all()
@@ -181,7 +181,7 @@ def test_the_figures_of_the_score_are_those_of_numpy() -> None:
     hard, said = count_P >= 6, np.round(expected_P) >= 6
     assert found["found"].value == pytest.approx((hard & said).sum() / hard.sum())
     assert found["right"].value == pytest.approx((hard & said).sum() / said.sum())
-    assert found["pearson"].lower < found["pearson"].value < found["pearson"].upper
+    assert found["pearson"].lower < found["pearson"].value < found["pearson"].upper  # ty: ignore[unsupported-operator]
     assert figure(lambda weight_RP: weight_RP[:, 0] * np.nan, weight_RP).value is None
 
 

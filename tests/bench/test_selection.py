@@ -12,7 +12,7 @@ from palaestra.bench.selection import Thresholds, above, draw
 from palaestra.schema import Prompt
 
 
-def pool_of(topics: list[int], scores: list[float]) -> Pool:
+def pool_of(topics: Sequence[int], scores: Sequence[float]) -> Pool:
     prompts = tuple(Prompt(id=f"{number:03}", turns=(f"of topic {topic}",)) for number, topic in enumerate(topics))
     score_P = np.array(scores, dtype=float)
     return Pool(prompts, np.array(topics, dtype=np.int64), np.zeros((len(topics), 7)), score_P, score_P)

@@ -157,9 +157,8 @@ def _mapped(
         mapped = ray.data.from_items(list(rows), override_num_blocks=len(rows)).map_batches(
             actor, fn_constructor_args=given, batch_size=1, compute=ray.data.ActorPoolStrategy(size=size), num_cpus=1
         )
-        for batch in mapped.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for row in batch.to_pylist():
-                yield _checked(row)
+        for row in mapped.iter_rows():
+            yield _checked(dict(row))
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:
