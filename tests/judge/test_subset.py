@@ -189,6 +189,13 @@ def test_what_is_wrong_is_said(shape: tuple[int, int], size: int | None, words: 
         subset(verdicts(world(np.random.default_rng(7), *shape)), "base", size=size)
 
 
+def test_where_nothing_is_separated_there_is_nothing_to_keep() -> None:
+    frame = verdicts(np.full((12, 8), 0.5))
+    with pytest.raises(InputError, match="nothing to keep; give a size"):
+        subset(frame, "base", splits=2)
+    assert len(subset(frame, "base", splits=2, size=6).questions) == 6
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published data is not beside this checkout")
 def test_the_korean_questions() -> None:
     """Chosen by 38 models, tested on 38 others: more separation than random subsets give, and about the same order."""

@@ -124,8 +124,8 @@ def subset(
         **settings: or the settings by name.
 
     Raises:
-        InputError: verdicts are not against one baseline, a model has none on many questions, there are fewer than six
-            models, or fewer questions than were asked for.
+        InputError: verdicts are not against one baseline, there are fewer than six models, fewer questions than were
+            asked for, or, without a size, no two models that all questions separate.
         pydantic.ValidationError: a setting is none of these.
     """
     config = SubsetConfig(**((config.model_dump() if config else {}) | settings))
@@ -237,6 +237,8 @@ def _curve(found: Mapping[Way, list[Floats]], sizes: Sequence[int], confidence: 
 def _smallest(curve: Sequence[CurvePoint], keep: float) -> int:
     """The smallest size from which on the mean separability of held-out models stays at the share to keep."""
     chosen = [one for one in curve if one.way == "chosen" and one.measure == "separability"]
+    if not chosen[-1].mean:
+        raise InputError("found no two models that all questions separate, so there is nothing to keep; give a size")
     least = keep * chosen[-1].mean - 1e-12
     short = [one.size for one in chosen if one.mean < least]
     return min(one.size for one in chosen if not short or one.size > short[-1])
