@@ -88,7 +88,7 @@ def _show_changes(changes: Changes) -> None:
         if names:
             console.note(f"{len(names)} {words}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")  # noqa: PLR2004 - enough to know which
     console.show(_scores(changes))
-    rows = Table("question", "model", "against", changes.before, changes.after, "change", "other answers by")
+    rows = Table("question", "model", "against", changes.before, changes.after, "change", "new answers by")
     rows.caption = counted(changes)
     if len(changes.pairs) > _SHOWN:
         rows.caption += f" The first {_SHOWN}; all are in changes.html."

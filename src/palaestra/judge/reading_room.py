@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -189,20 +189,26 @@ def _check(
     heard: Mapping[str, list[Heard]],
 ) -> None:
     """Whether these files are those of one run."""
-    wrong = None
+    if wrong := next(_wrong(card, {prompt.id for prompt in prompts}, answers, heard), None):
+        raise InputError(f"the files of {folder} have been changed: {wrong}; run it anew, with --overwrite")
+
+
+def _wrong(
+    card: RunCard,
+    known: set[str],
+    answers: Mapping[tuple[str, str], Answer],
+    heard: Mapping[str, list[Heard]],
+) -> Iterator[str]:
     games = sum(map(len, heard.values()))
     if "games" in card.metrics and games != card.metrics["games"]:
-        wrong = f"found {games} games, and run.json says {card.metrics['games']:g}"
-    known = {prompt.id for prompt in prompts}
-    if strangers := [name for name in (*heard, *(question for question, _ in answers)) if name not in known]:
-        wrong = f"found the question {strangers[0]!r}, which is none of those that were asked"
-    for question, games_of in heard.items():
-        for each in games_of:
-            for model in (each.a, each.b):
-                if model is not None and (question, model) not in answers:
-                    wrong = f"found a verdict on the answer of {model} to {question!r}, and no such answer"
-    if wrong is not None:
-        raise InputError(f"the files of {folder} have been changed: {wrong}; run it anew, with --overwrite")
+        yield f"found {games} games, and run.json says {card.metrics['games']:g}"
+    for name in (*heard, *(question for question, _ in answers)):
+        if name not in known:
+            yield f"found the question {name!r}, which is none of those that were asked"
+    for question, said in heard.items():
+        for model in dict.fromkeys(name for each in said for name in (each.a, each.b) if name is not None):
+            if (question, model) not in answers:
+                yield f"found a verdict on the answer of {model} to {question!r}, and no such answer"
 
 
 def _compared(games: Iterable[Heard], place: Mapping[str, int] | None) -> tuple[Compared, ...]:
@@ -234,18 +240,17 @@ def counts(room: Room) -> dict[str, int]:
     """How much there is of what, for a summary."""
     compared = list(room.compared)
     marks = Counter(mark for each in compared for mark in each.marks)
-    return {
+    pairs = room.kind == "verdicts"
+    found = {
         "questions": len(room.questions),
         "models": len(room.models),
         "judges": len(room.judges),
-        "pairs" if room.kind == "verdicts" else "graded_answers": len(compared),
+        "pairs" if pairs else "graded_answers": len(compared),
         "games": sum(len(each.heard) for each in compared),
         "unread": sum(each.label is None and each.rating is None for pair in compared for each in pair.heard),
-        "flips": marks["flip"],
         "judges_disagree": marks["disagree"],
-        "strong": marks["strong"],
-        "ties": marks["tie"],
     }
+    return found | {"flips": marks["flip"], "strong": marks["strong"], "ties": marks["tie"]} if pairs else found
 
 
 def same_text(one: Answer | None, other: Answer | None) -> bool:

@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from palaestra.judge.reading_room import Room
 from palaestra.judge.reading_room_changes import Change, Changes, ScoreChange
 from palaestra.judge.reading_room_games import winner
 from palaestra.judge.reading_room_look import room_page
-from palaestra.judge.reading_room_question import file_of
+from palaestra.judge.reading_room_question import file_of, first_words
 from palaestra.pictures.page import scrolling
 
 _LONG = 80
 _OUTCOMES = {"win": "wins", "tie": "even", "loss": "loses"}
 
 
-def changes_page(changes: Changes, places: dict[str, int]) -> str:
+def changes_page(changes: Changes, room: Room) -> str:
     """The page, as HTML.
 
     Args:
         changes: between two runs.
-        places: of the models in the room, for links to their pairs.
+        room: of the later run, to whose questions it leads.
     """
     title = f"From {changes.before} to {changes.after}"
     body = (
         '<nav class="room" aria-label="Room"><a href="index.html">All questions</a></nav>'
-        f"<h1>{escape(title)}</h1>{_lead(changes)}{_settings(changes)}{_scores(changes)}{_pairs(changes, places)}"
+        f"<h1>{escape(title)}</h1>{_lead(changes)}{_settings(changes)}{_scores(changes)}{_pairs(changes, room)}"
     )
     return room_page(title, body)
 
@@ -95,12 +96,13 @@ def _scores(changes: Changes) -> str:
     if not changes.scores:
         return _section("Scores", "<p>No model has a score in both runs.</p>")
     rows = "".join(map(_score, changes.scores))
+    score = escape(changes.score[:1].upper() + changes.score[1:])
     note = (
-        "<p>On the models and questions that both runs have. The interval is that of the difference, as if the runs "
-        "were independent; a difference beyond it is marked.</p>"
+        f"<p>{score}, on the models and questions that both runs have. The interval is that of the difference, as if "
+        "the runs were independent; a difference beyond it is marked.</p>"
     )
     heads = ["Model", "Before", "After", "Difference", "Interval", "Beyond it"]
-    return _section(f"Scores: {changes.score}", note + _table(heads, rows, "Scores"))
+    return _section("Scores", note + _table(heads, rows, "Scores", names=1))
 
 
 def _score(change: ScoreChange) -> str:
@@ -111,20 +113,21 @@ def _score(change: ScoreChange) -> str:
     return f'<tr><th scope="row" class="name">{escape(change.model)}</th>{row}</tr>'
 
 
-def _pairs(changes: Changes, places: dict[str, int]) -> str:
+def _pairs(changes: Changes, room: Room) -> str:
     if not changes.pairs:
         return _section("Questions", "<p>No verdict changed.</p>")
-    rows = "".join(_row(change, places) for change in changes.pairs)
-    heads = ["Question", "Model", "Against", "Before", "After", "Change", "Other answers by"]
+    places = {name: place for place, name in enumerate(room.models)}
+    rows = "".join(_row(change, places, first_words(room.questions[change.number - 1])) for change in changes.pairs)
+    heads = ["Question", "Model", "Against", "Before", "After", "Change", "New answers by"]
     return _section("Questions", _table(heads, rows, "Changes"))
 
 
-def _row(change: Change, places: dict[str, int]) -> str:
+def _row(change: Change, places: dict[str, int], words: str) -> str:
     anchor = f"m{places[change.model]}"
     if change.against is not None:
         anchor = f"p{places[change.model]}-{places[change.against]}"
-    link = f'<a href="{file_of(change.number)}#{anchor}">{change.number}: {escape(change.question_id)}</a>'
-    whose = ", ".join(change.answers_changed) or "nobody: the judges changed"
+    link = f'<a href="{file_of(change.number)}#{anchor}">{change.number}: {escape(words)}</a>'
+    whose = ", ".join(change.answers_changed) or "nobody"
     cells = [change.model, change.against or "", value_said(change, change.before), value_said(change, change.after)]
     cells += [how_said(change), whose]
     row = "".join(f'<td class="name">{escape(cell)}</td>' for cell in cells)
@@ -132,10 +135,15 @@ def _row(change: Change, places: dict[str, int]) -> str:
 
 
 def _section(title: str, inside: str) -> str:
-    key = title.partition(":")[0].lower()
+    key = title.lower()
     return f'<section aria-labelledby="{key}"><h2 id="{key}">{escape(title)}</h2>{inside}</section>'
 
 
-def _table(heads: Sequence[str], rows: str, label: str) -> str:
-    named = "".join(f'<th scope="col" class="name">{escape(name)}</th>' for name in heads)
+def _table(heads: Sequence[str], rows: str, label: str, names: int | None = None) -> str:
+    """A table of which so many columns, all if None, hold words and not numbers."""
+    words = len(heads) if names is None else names
+    named = "".join(
+        f'<th scope="col"{" class=name" if place < words else ""}>{escape(name)}</th>'
+        for place, name in enumerate(heads)
+    )
     return scrolling(f'<table class="changes"><thead><tr>{named}</tr></thead><tbody>{rows}</tbody></table>', label)

@@ -105,7 +105,7 @@ def _fill(part: Path, room: Room, standings: Standings, changes: Changes | None,
     put(DATA_FILE, data_script(room))
     put(INDEX_FILE, index_page(room, standings, changed=changes is not None))
     if changes is not None:
-        put(CHANGES_FILE, changes_page(changes, {name: place for place, name in enumerate(room.models)}))
+        put(CHANGES_FILE, changes_page(changes, room))
     for question, page in zip(room.questions, _pages(room), strict=True):
         put(file_of(question.number), page)
     pages = len(room.questions) + 1 + (changes is not None)

@@ -52,7 +52,7 @@ def question_page(room: Room, question: Question) -> str:
         "".join(_answer(room, question, name, place[name]) for name in shown),
         f"</div>{_missing(room, question, left_out)}</section>",
     ]
-    return room_page(f"{title}: {_first_words(question)}", "".join(parts), up="../", number=question.number)
+    return room_page(f"{title}: {first_words(question)}", "".join(parts), up="../", number=question.number)
 
 
 def _answered(room: Room, question: Question) -> tuple[list[str], list[str]]:
@@ -64,7 +64,8 @@ def _answered(room: Room, question: Question) -> tuple[list[str], list[str]]:
     return [name for name in there if name in judged], [name for name in there if name not in judged]
 
 
-def _first_words(question: Question) -> str:
+def first_words(question: Question) -> str:
+    """What a question begins with, in one line."""
     return " ".join(question.prompt.turns[0].split())[:70]
 
 

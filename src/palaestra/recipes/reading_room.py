@@ -97,6 +97,8 @@ def standings(
     title = f"win rate against {against} in percent" if against else "mean win rate against all others in percent"
     if read.is_empty():
         return Standings(title, 0, 100, (), ("No verdict could be read: there is no board.",))
+    if read["question_id"].n_unique() == 1:
+        return Standings(title, 0, 100, (), ("Verdicts on one question only: intervals need two, there is no board.",))
     board = board_of_verdicts(frame, baseline=against)
     votes = {line.model: line.votes for line in board.board.models}
     lines = [Standing(name, each.score, each.lower, each.upper, votes[name]) for name, each in board.scores.items()]
