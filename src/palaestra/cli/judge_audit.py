@@ -38,7 +38,8 @@ def audit(
     verdicts
         A run's folder, arena-hard judgments, or a table of verdicts.
     answers
-        The answers that were judged (question_id, model, text), or their counts (length, header, list, bold).
+        The answers that were judged (question_id, model, text; or the files of other tools), or their counts (length,
+        header, list, bold). A run's own, if it is one.
     people
         Votes of people on the same questions, with a column question_id.
     baseline
@@ -59,6 +60,8 @@ def audit(
     if rerun is not None and paraphrased is None:
         raise InputError("found --rerun without --paraphrased, expected the two together")
     frame = read_verdicts(verdicts, baseline)
+    if answers is None and (Path(verdicts) / "run.json").is_file():
+        answers = Path(verdicts) / "answers"
     found = measure(
         frame,
         None if answers is None else read_answers(answers),

@@ -98,11 +98,16 @@ def _from_samples(row: Mapping[str, Any], model: str | None) -> dict[str, Any]:
     }
 
 
+def _from_table(row: Mapping[str, Any], model: str | None) -> dict[str, Any]:
+    return {"question_id": _named(row), "model": row.get("model") or model, "turns": [_text(row["text"])]}
+
+
 READERS: dict[tuple[str, ...], Callable[[Mapping[str, Any], str | None], dict[str, Any]]] = {
     ("messages",): _from_messages,
     ("choices",): _from_choices,
     ("instruction", "output"): _from_alpaca,
     ("doc", "resps"): _from_samples,
+    ("model", "text"): _from_table,
 }
 
 

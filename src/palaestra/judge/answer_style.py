@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from palaestra.errors import InputError
+from palaestra.judge import answers
 from palaestra.store.markdown import MARKDOWN, count_in_texts
 from palaestra.store.records import read_rows
 
@@ -24,12 +25,17 @@ _KEY = ("question_id", "model")
 
 
 def read_answers(path: str | Path) -> pl.DataFrame:
-    """Answers from a file, with `text` where there is one and counts.
+    """Answers from a file, or from the files of other tools (`answers.py`), with `text` where there is one and counts.
 
     Raises:
         InputError: unreadable, a column is missing, or a question and model has two answers.
     """
-    rows = read_rows(path, "answers")
+    path = Path(path)
+    rows = [] if path.is_dir() else read_rows(path, "answers")
+    if not rows or not {*_TEXTS, *_LENGTHS}.intersection(rows[0]):  # the files of other tools
+        given = answers.read_answers(path)
+        texts = {"question_id": [each.question_id for each in given], "model": [each.model for each in given]}
+        return counted_answers(pl.DataFrame(texts | {"text": ["\n\n".join(each.turns) for each in given]}), str(path))
     frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in rows[0]}, strict=False)
     return counted_answers(frame, str(path))
 

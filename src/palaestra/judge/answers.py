@@ -5,7 +5,8 @@
     mt-bench          the same, the turns as texts
     alpaca-eval       MODEL.json: instruction, output, generator, dataset; the id follows from the instruction
 
-and, to be read only, the samples that lm-evaluation-harness logs (samples_TASK_DATE.jsonl). What a tool has no field
+and, to be read only, the samples that lm-evaluation-harness logs (samples_TASK_DATE.jsonl), and plain tables with
+question_id, model, text. What a tool has no field
 for (usage, system prompt, style counts in the older ones) stands in fields of ours, which it passes over, so that
 reading gives what was written. Of several choices the first one counts.
 
