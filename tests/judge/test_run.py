@@ -160,6 +160,24 @@ def test_answers_of_a_file_that_does_not_repeat_the_questions(here: Path) -> Non
     }
 
 
+def test_an_answer_that_is_missing_and_cannot_be_asked_for_is_counted_and_not_judged(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"question_id": f"q{n}", "model": name, "text": f"{name} {n}"}
+        for n in range(4)
+        for name in ("stranger", "poor")
+        if (n, name) != (2, "stranger")
+    ]
+    (here / "given.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert judge("--answers", "given.jsonl", "--judge", "fair", "--baseline", "poor") == 0
+    assert "1 answers did not come" in capfd.readouterr().err
+    assert sorted(set(read_verdicts(here / "run")["question_id"])) == ["q0", "q1", "q3"]
+    [failure] = [json.loads(line) for line in (here / "run" / "failures.jsonl").read_text().splitlines()]
+    assert (failure["model"], failure["question_id"]) == ("stranger", "q2")
+    assert judge("--answers", "given.jsonl", "--judge", "fair", "--baseline", "poor", "--dry-run", out="dry") == 0
+
+
 def test_grading_one_answer_alone(here: Path) -> None:
     def grader(body: dict[str, Any], before: int) -> tuple[int, str]:
         shown = body["messages"][1]["content"]

@@ -1,7 +1,8 @@
 """Answers of the contestants: those that are given, and for the rest their models are asked.
 
-A question of several turns is asked turn by turn, with the model's own answers between them. An answer that does not
-come is a failure with its reason; it is counted, and nothing is judged in its place.
+A question of several turns is asked turn by turn, with the model's own answers between them. An answer that is not given
+and cannot be asked for, or does not come, is a failure with its reason; it is counted, and nothing is judged in its
+place.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from palaestra.schema import ErrorRecord, Message, Prompt, Usage
 
 Key = tuple[str, str]
 """Model and question."""
+
+
+_NOT_GIVEN = ErrorRecord(kind="cancelled", detail="not among the given answers, and the model is not in models.toml")
 
 
 @dataclass(slots=True)
@@ -51,7 +55,11 @@ async def gather_answers(
         tick: called after each turn that came.
     """
     answers = Answers({(answer.model, answer.question_id): answer for answer in given})
-    asked = {name: [prompt for prompt in prompts if (name, prompt.id) not in answers.found] for name in models}
+    missing = {name: [prompt for prompt in prompts if (name, prompt.id) not in answers.found] for name in models}
+    asked = {name: wanted for name, wanted in missing.items() if name in post.specs}
+    for name, wanted in missing.items():
+        if name not in asked:
+            answers.failed |= {(name, prompt.id): _NOT_GIVEN for prompt in wanted}
     longest = max((len(prompt.turns) for wanted in asked.values() for prompt in wanted), default=0)
     for turn in range(longest):
         calls = {name: _calls(post, name, wanted, turn, seed) for name, wanted in asked.items() if wanted}

@@ -46,9 +46,6 @@ def dry_run(plan: Plan, book: Path | None) -> list[Cost]:
     Args:
         plan: the run.
         book: an earlier run's replies, if there are any.
-
-    Raises:
-        InputError: a contestant lacks answers and cannot be asked.
     """
     specs = {spec.name: spec for spec in needed_specs(plan)}
     with_book = book if book is not None and book.is_file() else Path(":memory:")
@@ -109,6 +106,8 @@ def _supposed(plan: Plan, post: Post) -> Answers:
     """The answers that are there, and in the place of the others text of the length that they may have."""
     answers = Answers({(answer.model, answer.question_id): answer for answer in plan.given})
     for name in plan.contestants:
+        if name not in post.specs:
+            continue
         text = "x" * int(_answer_tokens(plan, name, post) * CHARACTERS_PER_TOKEN)
         for prompt in plan.prompts:
             if (name, prompt.id) not in answers.found:

@@ -125,19 +125,10 @@ def _check(plan: Plan) -> None:
 
 
 def needed_specs(plan: Plan) -> list[ModelSpec]:
-    """Who is asked: the judges, and contestants without all their answers.
-
-    Raises:
-        InputError: a contestant lacks answers and cannot be asked.
-    """
+    """Who is asked: the judges, and contestants of models.toml without all their answers."""
     specs = {spec.name: spec for spec in plan.specs}
     answered: dict[str, int] = {}
     for answer in plan.given:
         answered[answer.model] = answered.get(answer.model, 0) + 1
-    short = [name for name in plan.contestants if answered.get(name, 0) < len(plan.prompts)]
-    if lost := [name for name in short if name not in specs]:
-        raise InputError(
-            f"{lost[0]!r} has answered {answered.get(lost[0], 0)} of {len(plan.prompts)} questions and is not in "
-            "models.toml, so that it cannot be asked; add it there, or give all its answers"
-        )
+    short = [name for name in plan.contestants if name in specs and answered.get(name, 0) < len(plan.prompts)]
     return [specs[name] for name in dict.fromkeys((*short, *plan.config.judges))]

@@ -57,7 +57,7 @@ async def run_judges(
         rule: which pairs say most, for the active schedule.
 
     Raises:
-        InputError: a contestant cannot be asked, no answer came at all, or a schedule lacks its rule.
+        InputError: no answer came at all, or a schedule lacks its rule.
         MissingPartError: a key or a local model is missing.
     """
     needed = needed_specs(plan)
