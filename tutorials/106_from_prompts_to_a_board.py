@@ -75,7 +75,7 @@ for topic, (task, (things, details)) in enumerate(ASKED.items()):
 palaestra(
     "bench", "build", "prompts", "--out", "set", "--models", "models.toml", "--judge", "labeller",
     "--size", "24", "--per-topic", "6", "--topic-size", "8", "--first-score", "2", "--first-mean", "2",
-    "--score", "3", "--mean", "2.5",
+    "--score", "3", "--mean", "2.5", "--name-by", "words", "--license", "cc0-1.0",
 )  # fmt: skip
 palaestra(
     "judge", "run", "set", "--out", "run", "--model", "long-winded", "--model", "plain", "--baseline", "parrot",

@@ -1,8 +1,8 @@
 """Answers of the contestants: those that are given, and for the rest their models are asked.
 
 A question of several turns is asked turn by turn, with the model's own answers between them. An answer that is not
-given and cannot be asked for, or does not come, is a failure with its reason; it is counted, and nothing is judged in its
-place.
+given and cannot be asked for, or does not come, is a failure with its reason; it is counted, and nothing is judged in
+its place.
 """
 
 from __future__ import annotations
