@@ -53,6 +53,7 @@ bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, mem
 pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
 	$(BIN)/python docs/images/make_ranking.py
 	$(BIN)/python docs/images/make_mpg.py
+	$(BIN)/python docs/images/make_bench.py
 	$(BIN)/python docs/images/make_next_pair.py
 	$(BIN)/python docs/images/make_report.py
 
