@@ -59,6 +59,7 @@ pictures: setup  ## make the pictures of the ranking pages anew, and print the n
 	$(BIN)/python docs/images/make_audits.py
 	$(BIN)/python docs/images/make_forecast.py
 	$(BIN)/python docs/images/make_agreement.py
+	$(BIN)/python docs/images/make_bench.py
 	$(BIN)/python docs/images/make_next_pair.py
 	$(BIN)/python docs/images/make_report.py
 	$(BIN)/python docs/images/make_formats.py

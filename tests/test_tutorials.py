@@ -12,8 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from palaestra.bench.pool import Pool
+from palaestra.bench.scorer import cuts_of
+from palaestra.bench.selection import Thresholds, above
 from palaestra.ranking import fit
 from palaestra.ranking.compare import ELO
+from palaestra.schema import Prompt
 
 TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py"))
 
@@ -43,3 +47,14 @@ def test_101_is_the_fit_of_the_ranking_room(capsys: pytest.CaptureFixture[str]) 
     for m, name in enumerate(names):
         assert board[name].rating == pytest.approx(1000 + ELO * told["strength"][m], abs=1e-4)
         assert board[name].se == pytest.approx(ELO * told["error"][m], rel=1e-6)
+
+
+def test_105_draws_as_the_bench_room_does(capsys: pytest.CaptureFixture[str]) -> None:
+    told = runpy.run_path(str(next(path for path in TUTORIALS if path.stem.startswith("105"))))
+    capsys.readouterr()
+    counts_L = told["met"][told["labelled"]].sum(axis=1)
+    assert told["cuts"] == pytest.approx(np.array(cuts_of(told["expected"], counts_L, np.ones(len(counts_L)))))
+    score_P = told["score"].astype(float)
+    prompts = tuple(Prompt(id=str(place), turns=("?",)) for place in range(len(score_P)))
+    kept, _ = above(Pool(prompts, told["topic"], np.zeros((len(score_P), 7)), score_P, score_P), Thresholds(5, 3, 6, 6))
+    assert [int(prompt.id) for prompt in kept.prompts] == np.flatnonzero(told["here"]).tolist()

@@ -6,7 +6,7 @@
               the most stable clusters may hold a third of all prompts, and would be drawn from as seldom as a small one
     assign    an outlier joins the topic with the nearest centroid in the space of the vectors, if their cosine is at
               least the threshold; else it stays an outlier, in no topic
-    upper     centroids agglomerated (average linkage of cosines) into a few upper topics
+    upper     centroids agglomerated (Ward, 1963) into a few upper topics
     map       UMAP to two dimensions, for the eye alone: nothing is computed from it
 
 After the pipeline of BERTopic (Grootendorst, 2022). Vectors have unit length, so that Euclidean neighbours are those of
@@ -133,7 +133,7 @@ def agglomerated(centroid_TD: Floats, upper: int | None) -> Labels:
         return np.zeros(len(centroid_TD), dtype=np.int64)
     from sklearn.cluster import AgglomerativeClustering
 
-    found_T = AgglomerativeClustering(wanted, metric="cosine", linkage="average").fit_predict(centroid_TD)
+    found_T = AgglomerativeClustering(wanted, linkage="ward").fit_predict(centroid_TD)
     first = {old: new for new, old in enumerate(dict.fromkeys(found_T.tolist()))}
     return np.array([first[old] for old in found_T.tolist()], dtype=np.int64)
 
