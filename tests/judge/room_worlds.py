@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from palaestra.judge.answers import Answer, write_answers
 from palaestra.judge.grades import Grade
-from palaestra.judge.verdict import Verdict
+from palaestra.judge.verdict import Verdict, label_of
 from palaestra.schema import to_table
 from palaestra.store.runs import RunFolder
 
@@ -72,8 +72,8 @@ def write_run(
     run = RunFolder(folder, "judge run", said | config, inputs=[questions], seed=0)
     write_answers(folder / "answers", answers)
     verdicts = [
-        Verdict(question_id=question, judge=judge, protocol="pairwise", model_a=a, model_b=b, game=game, label=label,
-                text=text, error=None if text else "timeout: late")
+        Verdict(question_id=question, judge=judge, protocol="pairwise", model_a=a, model_b=b, game=game,
+                label=label_of(label) if label else None, text=text, error=None if text else "timeout: late")
         for question, judge, a, b, game, label in rows
     ]  # fmt: skip
     if verdicts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def test_headings_of_answers_leave_no_gap(levels: list[int]) -> None:
     html = answer_html("\n\n".join(f"{'#' * level} h" for level in levels))
     found = [3, *(int(level) for level in re.findall(r"<h(\d)>", html))]
     assert len(found) == len(levels) + 1
-    assert all(4 <= after <= min(before + 1, 6) or after == 6 == before for before, after in zip(found, found[1:], strict=False))  # fmt: skip
+    assert all(4 <= after <= min(before + 1, 6) for before, after in pairwise(found))
     assert re.findall(r"<h(\d)>", html) == re.findall(r"</h(\d)>", html)
 
 
@@ -196,7 +196,8 @@ def test_only_a_reading_room_is_overwritten(run: Path, tmp_path: Path) -> None:
 def test_many_answers_are_shown_only_where_judged(tmp_path: Path) -> None:
     models = [f"m{n:02}" for n in range(MOST_ANSWERS)]
     questions = questions_file(tmp_path / "q.jsonl", {"q1": "One?", "q2": "Two?"})
-    rows = [*(row for model in models for row in both("q1", "j", model, "A>B", "B>A")), *both("q2", "j", "m00", "A>B", "B>A")]  # fmt: skip
+    met = [("q1", model) for model in models] + [("q2", "m00")]
+    rows = [row for question, model in met for row in both(question, "j", model, "A>B", "B>A")]
     answers = answers_of(["q1", "q2"], [*models, "base"])
     first, second = read_room(write_run(tmp_path / "run", questions, answers, rows)).questions
     room = read_room(tmp_path / "run")
@@ -281,7 +282,7 @@ def test_changed_files_are_refused(run: Path, tmp_path: Path) -> None:
     questions.write_text(asked)
     frame = pl.read_parquet(run / "verdicts.parquet")
     frame.head(30).write_parquet(run / "verdicts.parquet")
-    with pytest.raises(InputError, match="found 30 games, and run.json says 32"):
+    with pytest.raises(InputError, match=r"found 30 games, and run\.json says 32"):
         read_room(run)
     frame.with_columns(question_id=pl.lit("q9")).write_parquet(run / "verdicts.parquet")
     with pytest.raises(InputError, match="'q9', which is none of those that were asked"):
