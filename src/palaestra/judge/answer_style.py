@@ -15,6 +15,7 @@ import polars as pl
 
 from palaestra.errors import InputError
 from palaestra.judge import answers
+from palaestra.judge.answer_kinds import READERS
 from palaestra.store.markdown import MARKDOWN, count_in_texts
 from palaestra.store.records import read_rows
 
@@ -32,7 +33,8 @@ def read_answers(path: str | Path) -> pl.DataFrame:
     """
     path = Path(path)
     rows = [] if path.is_dir() else read_rows(path, "answers")
-    if not rows or not {*_TEXTS, *_LENGTHS}.intersection(rows[0]):  # the files of other tools
+    foreign = not rows or ("text" not in rows[0] and any(set(marks) <= rows[0].keys() for marks in READERS))
+    if foreign:
         given = answers.read_answers(path)
         texts = {"question_id": [each.question_id for each in given], "model": [each.model for each in given]}
         return counted_answers(pl.DataFrame(texts | {"text": ["\n\n".join(each.turns) for each in given]}), str(path))
