@@ -120,6 +120,12 @@ def test_the_active_schedule_keeps_its_budget_and_repeats_itself(here: Path) -> 
     assert judge(*plan[:-4], "--budget", "61", out="big") == 2
 
 
+def test_the_active_schedule_begins_with_as_little_as_one_question(here: Path) -> None:
+    plan = ("--model", "good", "--model", "poor", "--judge", "fair", "--schedule", "active", "--rounds", "4")
+    assert judge(*plan) == 0
+    assert len(read_verdicts(here / "run")) == 4
+
+
 def test_what_cannot_be_read_is_asked_again_counted_and_never_guessed(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,7 +162,8 @@ def pairs_that_say_most(votes: pl.DataFrame, models: Sequence[str]) -> dict[tupl
     Returns:
         The probability of each pair, in the order of the models (`ranking/sampling.py`).
     """
-    plan = plan_for_board(fit(votes, cluster=CLUSTER), list(models), goal="separate")
+    cluster = CLUSTER if votes[CLUSTER].n_unique() > 1 else None  # a first round may be one question
+    plan = plan_for_board(fit(votes, cluster=cluster), list(models), goal="separate")
     place = {name: number for number, name in enumerate(plan.names)}
     return {(a, b): float(plan.probability_MM[place[a], place[b]]) for a, b in combinations(models, 2)}
 
