@@ -26,6 +26,10 @@ HEAVY = (
     "jinja2",
     "openai",
     "xllamacpp",
+    "sentence_transformers",
+    "umap",
+    "sklearn",
+    "datasketch",
 )
 
 
@@ -67,6 +71,7 @@ def test_nothing_is_left_unfinished() -> None:
         "palaestra.store.ledger",
         "palaestra.store.ballots",
         "palaestra.store.formats",
+        "palaestra.bench.build",
     ],
 )
 def test_a_bare_install_stays_light(imported: str) -> None:

@@ -30,8 +30,9 @@ def main() -> None:
     if not all(source.is_file() for source in SOURCES):
         print("docs/bench.md: the published prompts are not beside this checkout; its pictures stay as they are")
         return
-    judge = GatewayAsk(ModelSpec(name="rule", endpoint="scripted:criteria"), lambda *_: None)
     with tempfile.TemporaryDirectory() as work:
+        spec = ModelSpec(name="rule", endpoint="scripted:criteria")
+        judge = GatewayAsk(spec, Path(work) / "calls.db", lambda *_: None)
         account = build(SOURCES, CONFIG, name="hard", work_folder=work, ask=judge).account
     for step in account.steps:
         print(f"{step.prompts:6,}  {step.step}  {step.dropped}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from crowds import TOPICS, Judge, crowd
 from sklearn.metrics import adjusted_rand_score
 
+from palaestra.bench.duplicates import without_duplicates
 from palaestra.bench.naming import (
     distinct,
     names_by_judge,
@@ -16,7 +19,7 @@ from palaestra.bench.naming import (
     words_of_topics,
 )
 from palaestra.bench.topics import agglomerated, assigned, by_size, centroids, find_topics
-from palaestra.errors import InputError
+from palaestra.errors import InputError, MissingPartError
 
 
 def clusters(count: int, topics: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -124,3 +127,15 @@ def test_where_the_judge_has_no_name_the_words_stand() -> None:
     assert without == 1
     assert judge.keys == ["topic:0", "topic:1"]
     assert naming_questions(texts, 4)[0].messages[-1].text.count("- sail") == 12
+
+
+@pytest.mark.parametrize("lost", ["umap", "datasketch"])
+def test_without_the_extra_the_command_that_helps_is_named(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, lost, None)
+
+    def used() -> None:
+        without_duplicates(crowd(3)[0], 0.8)
+        find_topics(clusters(40, 2, 0.1)[0], least=8, similarity=0.3, upper=None, seed=0)
+
+    with pytest.raises(MissingPartError, match=rf"{lost}: pip install 'palaestra\[bench\]'"):
+        used()
