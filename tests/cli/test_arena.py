@@ -97,6 +97,7 @@ def test_one_model_is_no_arena_and_a_missing_key_is_named(palaestra: Any, models
     ("missing", "extra", "arguments"),
     [
         ("fastapi", "arena", ["arena", "serve"]),
+        ("openai", "arena", ["arena", "serve"]),
         ("openai", "gateway", ["models", "check"]),
         ("uvicorn", "server", ["models", "serve", "one"]),
         ("psycopg", "postgres", ["rank", "fit", "postgresql://127.0.0.1:9/x"]),
@@ -112,6 +113,7 @@ def test_a_missing_extra_is_named(
     done = palaestra(*arguments, PYTHONPATH=str(tmp_path / "front"))
     assert done.returncode == 3, done.stderr
     assert f"pip install 'palaestra[{extra}]'" in done.stderr
+    assert "needs None" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

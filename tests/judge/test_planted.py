@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from palaestra.errors import InputError
@@ -55,6 +55,7 @@ def test_the_same_seed_brings_the_same_faults() -> None:
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=4), st.integers(0, 5))
+@example(texts=["\x1f"], seed=0)
 @settings(max_examples=60, deadline=None)
 def test_any_text_has_faults_or_none_but_never_its_own(texts: list[str], seed: int) -> None:
     answers = pl.DataFrame(

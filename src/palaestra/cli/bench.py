@@ -16,7 +16,7 @@ from palaestra import console
 from palaestra.bench.asking import Question, Reply
 from palaestra.bench.build import BenchConfig
 from palaestra.cli.flags import HtmlTarget, JsonTarget
-from palaestra.errors import InputError, MissingPartError
+from palaestra.errors import InputError
 from palaestra.schema import ModelSpec
 
 if TYPE_CHECKING:
@@ -155,10 +155,8 @@ class GatewayAsk:
 
 
 def _load(models: Path) -> tuple[ModelSpec, ...]:
-    try:
-        from palaestra.gateway import load_models
-    except ImportError as error:
-        raise MissingPartError(f"asking models needs {error.name}: pip install 'palaestra[gateway]'") from error
+    from palaestra.gateway import load_models
+
     return load_models(models)
 
 

@@ -125,10 +125,8 @@ def _key(variable: str | None) -> str | None:
 
 
 def _load(path: Path) -> tuple[ModelSpec, ...]:
-    try:
-        from palaestra.gateway import load_models
-    except ImportError as error:
-        raise MissingPartError(f"asking models needs {error.name}: pip install 'palaestra[gateway]'") from error
+    from palaestra.gateway import load_models
+
     return load_models(path)
 
 

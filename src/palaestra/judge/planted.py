@@ -68,7 +68,7 @@ def plant_faults(answers: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     """
     if not {"question_id", "model", "text"} <= set(answers.columns):
         raise InputError(f"answers: found the columns {', '.join(answers.columns)}, expected question_id, model, text")
-    good = answers.filter(pl.col("text").is_not_null() & (pl.col("text").str.strip_chars() != ""))
+    good = answers.filter(pl.Series([bool(text and text.strip()) for text in answers["text"]], dtype=pl.Boolean))
     if good.is_empty():
         raise InputError("answers: found none with text, expected good answers to plant faults in")
     rng = np.random.default_rng(seed)
