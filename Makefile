@@ -52,6 +52,7 @@ bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, mem
 
 bench-judge: setup  ## boards and runs of judges against Arena-Hard's method and the ideal, into docs/benchmarks/
 	$(BIN)/python tests/benchmarks/judge/run.py --out docs/benchmarks/judge.md
+	$(BIN)/python tests/benchmarks/judge/weak_judge.py --out docs/benchmarks/weak_judge.md
 
 pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
 	$(BIN)/python docs/images/make_ranking.py

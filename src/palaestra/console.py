@@ -44,6 +44,19 @@ def show(table: Table) -> None:
     (out if out.is_terminal else Console(width=200, markup=False, emoji=False)).print(table)
 
 
+def give(data: Any, json_target: str | None, *tables: Table) -> None:  # noqa: ANN401 - anything that JSON can hold
+    """Give a result: as JSON to where that was asked for, else as tables.
+
+    Raises:
+        InputError: the path for the JSON cannot be written.
+    """
+    if json_target is not None:
+        write_json(data, json_target)
+        return
+    for table in tables:
+        show(table)
+
+
 def write_json(data: Any, target: str) -> None:  # noqa: ANN401 - anything that JSON can hold
     """Write JSON to a path, or to standard output for `-`.
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from palaestra.bench.criteria import NAMES
 from palaestra.bench.features import FEATURES, text_features
-from palaestra.bench.scorer import Scorer, cuts_of, folds, read_scorer, scorer_bytes, write_scorer
+from palaestra.bench.scorer import Scorer, cuts_of, folds, read_scorer, scorer_bytes
 from palaestra.bench.training import draw_to_label, stands_for, train_scorer
 from palaestra.bench.validation import auc, criterion_figures, figure, resampling, score_figures
 from palaestra.errors import InputError
@@ -109,7 +109,7 @@ def test_too_few_labels_are_said() -> None:
 
 def test_a_file_gives_the_same_scorer_and_holds_no_code(learnt: tuple, tmp_path: Path) -> None:
     scorer = learnt[0]
-    write_scorer(tmp_path / "scorer.json", scorer)
+    (tmp_path / "scorer.json").write_bytes(scorer_bytes(scorer))
     assert read_scorer(tmp_path / "scorer.json") == scorer
     assert json.loads(scorer_bytes(scorer))["schema"] == "palaestra.scorer/1"
 

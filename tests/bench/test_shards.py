@@ -14,7 +14,7 @@ from crowds import DIMENSIONS, crowd, embeddings_endpoint
 from palaestra.bench import embeddings
 from palaestra.bench.embeddings import EmbedderSource, embed
 from palaestra.bench.features import FEATURES
-from palaestra.bench.scorer import Scorer, Weights, write_scorer
+from palaestra.bench.scorer import Scorer, Weights, scorer_bytes
 from palaestra.bench.shards import _checked, _EmbedsChunks, _ScoresParts, score_parts
 from palaestra.bench.stages import Work
 from palaestra.errors import InputError, MissingPartError
@@ -47,9 +47,9 @@ def scorer(embedder: str) -> Scorer:
 def test_ray_gives_the_same_vectors_and_scores(
     source: EmbedderSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # read at import: every port on the loopback interface
     pytest.importorskip("ray")
     monkeypatch.setattr(embeddings, "CHUNK", 40)
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
     prompts, _ = crowd(90)
@@ -58,7 +58,7 @@ def test_ray_gives_the_same_vectors_and_scores(
     for number, part in enumerate(parts):
         rows = [{"id": prompt.id, "prompt": prompt.text} for prompt in prompts[number::3]]
         part.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_scorer(tmp_path / "scorer.json", scorer("words@words"))
+    (tmp_path / "scorer.json").write_bytes(scorer_bytes(scorer("words@words")))
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     try:
         far = embed(texts, source, Work(tmp_path / "far"), "key", ray=True)
@@ -88,7 +88,7 @@ def test_what_fails_in_an_actor_comes_back_as_what_it_is(source: EmbedderSource,
 
 
 def test_what_does_not_go_together_is_said(source: EmbedderSource, tmp_path: Path) -> None:
-    write_scorer(tmp_path / "scorer.json", scorer("local:minilm/float32"))
+    (tmp_path / "scorer.json").write_bytes(scorer_bytes(scorer("local:minilm/float32")))
     (tmp_path / "a.jsonl").write_text('{"prompt": "Explain the keel of a boat"}\n')
     with pytest.raises(InputError, match="the scorer has learnt from local:minilm"):
         score_parts([tmp_path / "a.jsonl"], tmp_path / "scorer.json", source)

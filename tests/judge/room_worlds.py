@@ -10,8 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from palaestra.judge.answers import Answer, write_answers
-from palaestra.judge.grades import Grade
-from palaestra.judge.verdict import Verdict, label_of
+from palaestra.judge.verdict import Grade, Verdict, label_of
 from palaestra.schema import to_table
 from palaestra.store.runs import RunFolder
 
@@ -68,8 +67,16 @@ def write_run(
     **config: Any,
 ) -> Path:
     """A folder as `palaestra judge run` leaves it."""
-    said = {"questions": str(questions), "models": [], "judges": ["j"], "schedule": "baseline", "baselines": ["base"]}
-    run = RunFolder(folder, "judge run", said | config, inputs=[questions], seed=0)
+    said: dict[str, Any] = {
+        "questions": str(questions),
+        "models": [],
+        "judges": ["j"],
+        "schedule": "baseline",
+        "baselines": ["base"],
+    }
+    said |= config
+    said["met"] = [{"*": name} for name in said["baselines"]] if said["schedule"] == "baseline" else []
+    run = RunFolder(folder, "judge run", said, inputs=[questions], seed=0)
     write_answers(folder / "answers", answers)
     verdicts = [
         Verdict(question_id=question, judge=judge, protocol="pairwise", model_a=a, model_b=b, game=game,

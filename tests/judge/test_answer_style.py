@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from palaestra.errors import InputError
-from palaestra.judge.answer_style import counted_answers, read_answers, with_features
+from palaestra.judge.answer_style import counted_answers, read_counted_answers, with_features
 from palaestra.judge.people import read_people
 
 
@@ -45,7 +45,7 @@ def test_features_are_logs_of_ratios_and_mirror_each_other() -> None:
 def test_answers_that_cannot_be_are_refused(tmp_path: Path, table: str, said: str) -> None:
     (path := tmp_path / "answers.csv").write_text(table)
     with pytest.raises(InputError, match=said):
-        read_answers(path)
+        read_counted_answers(path)
 
 
 def test_votes_need_a_question(tmp_path: Path) -> None:

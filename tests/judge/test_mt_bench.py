@@ -17,9 +17,8 @@ from scipy.stats import t as student
 
 from palaestra.errors import InputError
 from palaestra.judge.grade_board import GradeBoard, grade_boards
-from palaestra.judge.grades import Grade
 from palaestra.judge.mt_bench import read_grades, read_pairs, turn_of, write_grades, write_pairs
-from palaestra.judge.verdict import Verdict, verdict_frame
+from palaestra.judge.verdict import Grade, Verdict, verdict_frame
 from palaestra.schema import Prompt, to_table
 from palaestra.store.prompts import read_prompts
 

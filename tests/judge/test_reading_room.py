@@ -16,14 +16,13 @@ from room_worlds import answers_of, both, known_run, questions_file, write_run
 
 from palaestra.errors import InputError, MissingPartError
 from palaestra.judge import reading_room_folder, reading_room_look
-from palaestra.judge.grades import Grade
 from palaestra.judge.reading_room import counts, read_room
 from palaestra.judge.reading_room_folder import write_room
 from palaestra.judge.reading_room_games import Compared, Heard, mean_points
 from palaestra.judge.reading_room_index import Standing, Standings, data_script, grade_standings
 from palaestra.judge.reading_room_look import LONGEST, answer_html, plain_html
 from palaestra.judge.reading_room_question import MOST_ANSWERS, question_page
-from palaestra.judge.verdict import LABELS, OPPOSITE, POINTS, Label
+from palaestra.judge.verdict import LABELS, OPPOSITE, POINTS, Grade, Label
 
 BOARD = Standings("score", 0, 100, (Standing("one", 60.0, 50.0, 70.0, 8), Standing("base", 50.0, None, None, 8)))
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from interrupted import made_files, run_killed, served, write_plan
 from till import Till
 
 from palaestra.cli import run
@@ -62,16 +58,6 @@ def judge(*more: str, questions: str = "questions.jsonl", out: str = "run") -> i
     return run(["judge", "run", questions, "--out", out, *more])
 
 
-def files(folder: Path) -> dict[str, str]:
-    """Hashes of what a run makes: not of its record, which knows the time, nor of the book."""
-    own = ("calls.", "run.json", "metrics.jsonl", "card.md")
-    return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and not file.name.startswith(own)
-    }
-
-
 def test_every_model_meets_the_baseline_in_both_orders_on_every_question(here: Path) -> None:
     assert judge("--model", "good", "--model", "third", "--judge", "fair", "--baseline", "poor") == 0
     frame = read_verdicts(here / "run")
@@ -92,6 +78,16 @@ def test_every_model_meets_the_baseline_in_both_orders_on_every_question(here: P
     both = read_verdicts(here / "run" / "judgments" / "fair")
     columns = ["question_id", "model_a", "model_b", "game", "label", "text"]
     assert both.select(columns).sort(columns).equals(frame.select(columns).sort(columns))
+
+
+def test_a_protocols_own_baseline_is_known_to_the_board(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (here / "models.toml").write_text(MODELS.replace('"poor"', '"gpt-4-0314"'))
+    assert judge("--model", "good", "--model", "third", "--judge", "fair", "--protocol", "arena-hard-v0.1") == 0
+    capfd.readouterr()
+    assert run(["judge", "board", "run", "--json", "-"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert said["verdicts"]["baseline"] == "gpt-4-0314"
+    assert {line["model"]: line["score"] for line in said["models"]}["gpt-4-0314"] == 50.0
 
 
 def test_a_jury_and_all_pairs(here: Path) -> None:
@@ -115,7 +111,7 @@ def test_the_active_schedule_keeps_its_budget_and_repeats_itself(here: Path) -> 
     assert frame.shape[0] == 30
     met = {(row["question_id"], frozenset((row["model_a"], row["model_b"]))) for row in frame.iter_rows(named=True)}
     assert len(met) == 30, "no pair meets twice on a question"
-    assert files(here / "run") == files(here / "again")
+    assert made_files(here / "run") == made_files(here / "again")
     assert judge(*plan[:-4], "--budget", "2", out="small") == 2
     assert judge(*plan[:-4], "--budget", "61", out="big") == 2
 
@@ -218,12 +214,12 @@ def test_a_dry_run_writes_nothing_and_counts_what_is_known(here: Path, capfd: py
 def test_a_run_is_the_same_run_or_another_folder(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     plan = ("--model", "good", "--judge", "fair", "--baseline", "poor")
     assert judge(*plan) == 0
-    before = files(here / "run")
+    before = made_files(here / "run")
     assert judge(*plan) == 2
     assert "give --resume to go on" in capfd.readouterr().err
     assert judge(*plan, "--resume", "--json", "-") == 0
     assert json.loads(capfd.readouterr().out)["calls_paid"] == 0
-    assert files(here / "run") == before
+    assert made_files(here / "run") == before
     assert judge(*plan, "--seed", "1", "--resume") == 2
     assert "seed was 0, is 1" in capfd.readouterr().err
     write_questions(here / "questions.jsonl", 5)
@@ -307,37 +303,13 @@ def test_an_endpoint_that_refuses_is_counted_and_can_be_resumed(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_gives_the_same_files_and_pays_once(here: Path) -> None:
-    write_questions(here / "questions.jsonl", 25)
-
-    def served(body: dict[str, Any], _: int) -> tuple[int, str]:
-        text = json.dumps(body["messages"])
-        if "impartial judge" in text:
-            return 200, f"I have looked. [[{'A>B' if len(text) % 3 else 'B>>A'}]]"
-        return 200, f"An answer of {len(text)} to {text[:40]}"
-
+def test_a_run_that_is_killed_again_and_again_gives_the_same_files_and_pays_once(tmp_path: Path) -> None:
     with Till(served, seconds=0.1) as till:
-        remote = "".join(
-            f'[[model]]\nname = "{name}"\nendpoint = "{till.url}"\napi_name = "{name}"\n' for name in "abj"
-        )
-        (here / "models.toml").write_text(remote)
-        plan = ["--model", "a", "--judge", "j", "--baseline", "b", "--concurrency", "4"]
-        assert judge(*plan, out="whole") == 0
+        command = write_plan(tmp_path, till, 25)
+        subprocess.run([*command, "--out", "whole"], cwd=tmp_path, check=True, capture_output=True)
         made = dict(till.asked)
         till.asked.clear()
-        kills = 0
-        for kill in range(40):
-            command = [sys.executable, "-m", "palaestra", "judge", "run", "questions.jsonl", "--out", "run", *plan]
-            process = subprocess.Popen([*command, "--resume"], cwd=here, stderr=subprocess.PIPE)
-            least, end = sum(till.asked.values()) + 9 + kill % 5, time.monotonic() + 60
-            while process.poll() is None and sum(till.asked.values()) < least and time.monotonic() < end:
-                time.sleep(0.005)
-            if process.poll() is not None:
-                break
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-        assert process.returncode == 0
+        kills = run_killed([*command, "--out", "run"], tmp_path, till, kills=40, further=9)
         assert kills >= 5
         assert dict(till.asked) == made, "every request was made once"
-    assert files(here / "run") == files(here / "whole")
+    assert made_files(tmp_path / "run") == made_files(tmp_path / "whole")

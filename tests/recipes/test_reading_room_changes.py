@@ -15,10 +15,10 @@ from room_worlds import answers_of, both, known_run, questions_file, write_run
 
 from palaestra.cli import run as command
 from palaestra.errors import InputError
-from palaestra.judge.grades import Grade
 from palaestra.judge.reading_room import read_room
 from palaestra.judge.reading_room_changes import Change, changes_between, score_changes
 from palaestra.judge.reading_room_index import Standing
+from palaestra.judge.verdict import Grade
 from palaestra.judge.verdict_files import read_verdicts
 from palaestra.recipes.reading_room import compare_rooms, standings
 from palaestra.recipes.verdict_board import board_of_verdicts

@@ -28,7 +28,6 @@ from palaestra.bench.criteria import NAMES
 from palaestra.bench.features import FEATURES
 from palaestra.bench.validation import Validation
 from palaestra.errors import InputError, MissingPartError
-from palaestra.pictures.drawing import write_whole
 from palaestra.schema.record import Record, Struct
 from palaestra.stats.newton import one_thread
 
@@ -162,15 +161,6 @@ def cuts_of(expected_P: Floats, counts_L: NDArray[np.integer], weight_L: Floats)
         reached = round(float(share) * len(sorted_P))
         cuts.append(float(sorted_P[reached - 1]) if reached else float(sorted_P[0]) + _SHIFT)
     return tuple(np.maximum.accumulate(cuts).tolist())
-
-
-def write_scorer(path: str | Path, scorer: Scorer) -> None:
-    """Write a scorer as JSON; the file is there whole or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    write_whole(Path(path), scorer_bytes(scorer))
 
 
 def scorer_bytes(scorer: Scorer) -> bytes:

@@ -12,11 +12,9 @@ import io
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,10 +28,7 @@ from palaestra.bench.stages import Artefact
 from palaestra.errors import InputError, MissingPartError, PalaestraError
 from palaestra.gateway.embed import Embedder
 from palaestra.store.prompts import read_prompts
-
-_LOOPBACK = "127.0.0.1"
-_MAY_LEAVE_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Read by Ray, on any system, when it is imported: 0 keeps each of its ports on the loopback interface."""
+from palaestra.store.ray_session import ray_session
 
 
 def embed_in_actors(
@@ -147,8 +142,7 @@ def _mapped(
     """Each row through an actor, one at a time, in no order."""
     if not rows:
         return
-    ray = _imported()
-    with _running(ray):
+    with ray_session("embedding in actors") as ray:
         import ray.data
 
         ray.data.DataContext.get_current().enable_progress_bars = False
@@ -167,36 +161,3 @@ def _checked(row: dict[str, Any]) -> dict[str, Any]:
         known = {kind.__name__: kind for kind in (InputError, MissingPartError)}
         raise known.get(row["kind"], PalaestraError)(row["error"])
     return row
-
-
-@contextmanager
-def _running(ray: ModuleType) -> Generator[None]:
-    mine = not ray.is_initialized()
-    if mine:
-        ray.init(
-            address="local",
-            num_cpus=os.cpu_count(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _node_ip_address=_LOOPBACK,
-        )
-    try:
-        if mine and (found := ray.util.get_node_ip_address()) != _LOOPBACK:
-            raise InputError(
-                f"Ray would listen on {found}, expected {_LOOPBACK}: call ray.init() yourself if that is meant, "
-                f"or set {_MAY_LEAVE_LOOPBACK}=0 before anything imports ray"
-            )
-        yield
-    finally:
-        if mine:
-            ray.shutdown()
-
-
-def _imported() -> ModuleType:
-    os.environ.setdefault(_MAY_LEAVE_LOOPBACK, "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingPartError(f"actors need {error.name}: pip install 'palaestra[ray]'") from error
-    return ray

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
+from palaestra.whole_file import whole_file
 
 Tell = Callable[[str, int, int], None]
 """Told of progress: the stage, how many parts are done, of how many."""
@@ -123,16 +122,8 @@ def write_artefact(path: Path, artefact: Artefact) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **artefact.arrays, **{_META: np.array(json.dumps(dict(artefact.meta)))})
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; make room, or give --work another folder") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **artefact.arrays, **{_META: np.array(json.dumps(dict(artefact.meta)))})
 
 
 def read_artefact(path: Path) -> Artefact | None:

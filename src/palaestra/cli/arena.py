@@ -69,17 +69,13 @@ def export(database: str = ArenaSettings().database, *, out: Annotated[Path, Par
     from palaestra.schema import Battle, to_table
     from palaestra.store.ballots import battle_records
     from palaestra.store.database import open_engine
+    from palaestra.whole_file import whole_file
 
     if not out.name or out.is_dir() or not out.parent.is_dir():
         raise InputError(f"found --out {str(out)!r}, expected a file in a folder that exists, e.g. battles.parquet")
     engine = open_engine(database)
     table = to_table(Battle, battle_records(engine))
     engine.dispose()
-    unfinished = out.with_name(out.name + ".unfinished")
-    try:
-        pq.write_table(table, unfinished, compression="zstd")
-        unfinished.replace(out)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise InputError(f"cannot write {out}: {error.strerror or error}; give a path that can be written") from error
+    with whole_file(out) as part:
+        pq.write_table(table, part, compression="zstd")
     console.note(f"{table.num_rows} battles written to {out}")

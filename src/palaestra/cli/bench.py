@@ -183,10 +183,7 @@ def _progress() -> Generator[Tell]:
 
 
 def _say(record: PromptSet, account: Account, json: str | None) -> None:
-    if json is not None:
-        console.write_json({"set": record.to_dict(), "build": account.to_dict()}, json)
-    else:
-        console.show(_table(account))
+    console.give({"set": record.to_dict(), "build": account.to_dict()}, json, _table(account))
     for warning in account.warnings:
         console.warn(warning)
 

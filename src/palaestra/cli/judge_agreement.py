@@ -51,10 +51,7 @@ def agreement(
 
         write_agreement_page(html, found)
         console.note(f"The page is in {html}")
-    if json is not None:
-        console.write_json(found.to_dict(), json)
-    else:
-        console.show(_agreement_table(found))
+    console.give(found.to_dict(), json, _agreement_table(found))
     for one in (found.board, found.reference):
         if one.not_compared:
             console.note(f"not compared of {one.name}: {', '.join(one.not_compared)}")
@@ -91,10 +88,7 @@ def value(
 
         write_value_page(html, found, f"The questions of {verdicts.name}")
         console.note(f"The page is in {html}")
-    if json is not None:
-        console.write_json(found.to_dict(), json)
-    else:
-        console.show(_value_table(found, show))
+    console.give(found.to_dict(), json, _value_table(found, show))
     _warn(found.warnings)
 
 
@@ -137,10 +131,7 @@ def subset(
         write_subset_page(html, found, f"Some questions of {verdicts.name}")
         console.note(f"The page is in {html}")
     write_whole(out, "".join(f"{question}\n" for question in found.questions).encode())
-    if json is not None:
-        console.write_json(found.to_dict(), json)
-    else:
-        console.show(_subset_table(found))
+    console.give(found.to_dict(), json, _subset_table(found))
     console.note(f"{len(found.questions)} of {found.of} questions are in {out}")
     _warn(found.warnings)
 

@@ -51,7 +51,7 @@ def audit(
     rerun
         Verdicts of a second run on the same prompts: the noise that a paraphrase is held against.
     """
-    from palaestra.judge.answer_style import read_answers
+    from palaestra.judge.answer_style import read_counted_answers
     from palaestra.judge.audit import audit as measure
     from palaestra.judge.people import read_people
     from palaestra.judge.verdict_files import read_verdicts
@@ -64,7 +64,7 @@ def audit(
         answers = Path(verdicts) / "answers"
     found = measure(
         frame,
-        None if answers is None else read_answers(answers),
+        None if answers is None else read_counted_answers(answers),
         None if people is None else read_people(people),
         families=_families(family),
         config=config,
@@ -81,10 +81,7 @@ def audit(
 
         write_audit_report(html, found, f"What the judges of {Path(verdicts).name} are worth")
         console.note(f"The report is in {html}")
-    if json is not None:
-        console.write_json(found.to_dict(), json)
-    else:
-        console.show(_audit_table(found))
+    console.give(found.to_dict(), json, _audit_table(found))
     for note in found.notes:
         console.note(note)
 
@@ -142,11 +139,11 @@ def plant(answers: Path, *, out: Path, seed: int = 0) -> None:
     seed
         Same seed, same faults.
     """
-    from palaestra.judge.answer_style import read_answers
+    from palaestra.judge.answer_style import read_counted_answers
     from palaestra.judge.planted import plant_faults
     from palaestra.store.records import write_lines
 
-    good = read_answers(answers).select("question_id", "model", "text")
+    good = read_counted_answers(answers).select("question_id", "model", "text")
     faulty = plant_faults(good, seed)
     write_lines(out, [*good.iter_rows(named=True), *faulty.iter_rows(named=True)])
     console.note(f"{faulty.height} faulty answers beside {good.height} good ones are in {out}")

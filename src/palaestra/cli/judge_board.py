@@ -131,27 +131,11 @@ def _single_baseline(frame: pl.DataFrame) -> str | None:
 
 
 def _counts(path: Path) -> pl.DataFrame:
-    from palaestra.judge.answers import read_answers
-    from palaestra.recipes.verdict_board import COUNTS, answer_counts
-    from palaestra.store.records import kind_of
+    from palaestra.judge.answer_style import read_counted_answers
 
-    if path.is_file() and kind_of(path) in {".csv", ".parquet"}:
-        return _count_table(path, tuple(COUNTS))
     if not path.exists():
         raise InputError(f"style is counted in the answers, and there are none in {path}: give --answers PATH")
-    return answer_counts(read_answers(path))
-
-
-def _count_table(path: Path, names: tuple[str, ...]) -> pl.DataFrame:
-    import polars as pl
-
-    frame = pl.read_csv(path) if ".csv" in path.suffixes else pl.read_parquet(path)
-    missing = {"question_id", "model", *names} - set(frame.columns)
-    if missing:
-        raise InputError(
-            f"{path}: found the columns {', '.join(frame.columns)}, expected {', '.join(sorted(missing))} too"
-        )
-    return frame.with_columns(pl.col("question_id", "model").cast(pl.String))
+    return read_counted_answers(path)
 
 
 def _organizations(models: Path) -> dict[str, str]:

@@ -64,10 +64,7 @@ def forecast(
 
         write_forecast_report(html, found, board, title=f"Forecast from {Path(results).name}")
         console.note(f"The report is in {html}")
-    if json is not None:
-        console.write_json(found.to_dict(), json)
-    else:
-        console.show(_table(found))
+    console.give(found.to_dict(), json, _table(found))
     for warning in (*found.warnings, *(f"{line.model}: {text}" for line in found.models for text in line.warnings)):
         console.warn(warning)
     held_back = [line for line in found.models if gate is not None and (line.chance or 0) < gate]
@@ -103,10 +100,7 @@ def backtest(
 
         write_backtest_report(html, found, title=f"Forecasts of the past from {Path(results).name}")
         console.note(f"The report is in {html}")
-    if json is not None:
-        console.write_json(found.to_dict(), json)
-    else:
-        console.show(_past_table(found))
+    console.give(found.to_dict(), json, _past_table(found))
 
 
 def _table(found: Forecast) -> Table:

@@ -117,10 +117,9 @@ def run(
             folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
     folder.finish(_metrics(outcome), outcome.samples, _card(plan, outcome))
-    if json is not None:
-        console.write_json({"schema": "palaestra.judge-run/1", "folder": str(out), **_metrics(outcome)}, json)
-    else:
-        console.show(_table(plan, outcome))
+    console.give(
+        {"schema": "palaestra.judge-run/1", "folder": str(out), **_metrics(outcome)}, json, _table(plan, outcome)
+    )
     return _warned(plan, outcome, out)
 
 
@@ -135,6 +134,7 @@ def _folder(out: Path, plan: Plan, *, resume: bool, overwrite: bool) -> RunFolde
     recorded = {
         **config.model_dump(mode="json"),
         "protocol": plan.how.model_dump(mode="json"),
+        "met": plan.met,
         "asked": [
             spec.model_dump(mode="json") for spec in plan.specs if spec.name in {*plan.contestants, *config.judges}
         ],

@@ -51,10 +51,7 @@ def check(*, models: Path = Path("models.toml"), json: JsonTarget = None) -> int
     """
     specs = _load(models)
     results = asyncio.run(_ask_all(specs))
-    if json is not None:
-        console.write_json(results, json)
-    else:
-        console.show(_results_table(results))
+    console.give(results, json, _results_table(results))
     failed = [result["model"] for result in results if not result["ok"]]
     if failed:
         console.complain(f"{len(failed)} of {len(results)} models did not answer: {', '.join(failed)}")

@@ -32,10 +32,7 @@ def mpg(results: str, *, config: Config | None = None, json: JsonTarget = None, 
 
         write_mpg_report(html, board, title=f"Goodness and {_other(board)} in {Path(results).name}")
         console.note(f"The report is in {html}")
-    if json is not None:
-        console.write_json(board.to_dict(), json)
-    else:
-        console.show(_table(board))
+    console.give(board.to_dict(), json, _table(board))
     for warning in board.warnings:
         console.warn(warning)
 

@@ -9,6 +9,7 @@ coefficient of 1 on length means: twice as long, twice the odds. Not here: what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -25,7 +26,7 @@ _LENGTHS = ("length", "tokens", "token_len", "token_length")
 _KEY = ("question_id", "model")
 
 
-def read_answers(path: str | Path) -> pl.DataFrame:
+def read_counted_answers(path: str | Path) -> pl.DataFrame:
     """Answers from a file, or from the files of other tools (`answers.py`), with `text` where there is one and counts.
 
     Raises:
@@ -33,13 +34,18 @@ def read_answers(path: str | Path) -> pl.DataFrame:
     """
     path = Path(path)
     rows = [] if path.is_dir() else read_rows(path, "answers")
-    foreign = not rows or ("text" not in rows[0] and any(set(marks) <= rows[0].keys() for marks in READERS))
-    if foreign:
-        given = answers.read_answers(path)
-        texts = {"question_id": [each.question_id for each in given], "model": [each.model for each in given]}
-        return counted_answers(pl.DataFrame(texts | {"text": ["\n\n".join(each.turns) for each in given]}), str(path))
+    if not rows or ("text" not in rows[0] and any(set(marks) <= rows[0].keys() for marks in READERS)):
+        return _counted(answers.read_answers(path), str(path))
     frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in rows[0]}, strict=False)
     return counted_answers(frame, str(path))
+
+
+def _counted(given: Sequence[answers.Answer], source: str) -> pl.DataFrame:
+    """Answers of other tools; tokens are their own counts where all have them, estimates else."""
+    columns = {"question_id": [each.question_id for each in given], "model": [each.model for each in given]}
+    found = counted_answers(pl.DataFrame(columns | {"text": ["\n\n".join(each.turns) for each in given]}), source)
+    tokens = pl.Series("length", [each.token_len for each in given], dtype=found.schema["length"])
+    return found if tokens.null_count() else found.with_columns(tokens)
 
 
 def counted_answers(frame: pl.DataFrame, source: str = "answers") -> pl.DataFrame:

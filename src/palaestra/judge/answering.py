@@ -7,7 +7,7 @@ its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from palaestra.gateway.asking import Post
@@ -133,13 +133,3 @@ def _answer(model: str, prompt: Prompt, replies: Sequence[Reply]) -> Answer:
 
 def _total(numbers: Sequence[int | None]) -> int | None:
     return None if None in numbers else sum(number for number in numbers if number is not None)
-
-
-def answered_counts(answers: Answers, models: Sequence[str]) -> Mapping[str, int]:
-    """How many questions each model has not answered."""
-    missing = dict.fromkeys(models, 0)
-    for model, _ in answers.failed:
-        missing[model] += 1
-    for (model, _), answer in answers.found.items():
-        missing[model] = missing.get(model, 0) + answer.empty
-    return missing

@@ -50,12 +50,11 @@ def planned_baseline(config: Mapping[str, Any], category: str | None = None) -> 
     Returns:
         Its name; None where there are several, or none.
     """
-    if config.get("schedule") != "baseline":
+    met = config.get("met") or []
+    if len(met) != 1:
         return None
-    listed = config.get("baselines")
-    given = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-    by_category = dict(name.split("=", 1) for name in given if "=" in name)
-    everywhere = [name for name in given if "=" not in name]
-    if category in by_category:
-        return by_category[str(category)]
-    return everywhere[0] if len(everywhere) == 1 else None
+    (by_category,) = met
+    if category is not None:
+        return by_category.get(category)
+    names = set(by_category.values())
+    return names.pop() if len(names) == 1 else None

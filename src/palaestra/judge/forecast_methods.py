@@ -22,7 +22,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from palaestra.judge.forecast_rows import LEAST_COLUMN, Rated, Rows
 from palaestra.stats.joint_normal import StudentT, Table, fit_joint_normal
@@ -51,10 +50,6 @@ class Foretold:
     law: StudentT
     points_NK: Floats
     columns: tuple[str, ...]
-
-    def chance_above(self, rating: float) -> Floats:
-        """The chance of each new model to lie above a rating."""
-        return stdtr(self.law.freedom_N, (self.law.location_N - rating) / self.law.scale_N)
 
 
 @dataclass(frozen=True, slots=True)

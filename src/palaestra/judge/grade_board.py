@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import t as student
 
 from palaestra.errors import InputError
-from palaestra.judge.grades import Grade
 from palaestra.judge.mt_bench import LEAST, MOST, read_grades, turn_of
+from palaestra.judge.verdict import Grade
 from palaestra.schema import Prompt, from_table
 from palaestra.schema.record import Record, Struct
 

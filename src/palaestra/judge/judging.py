@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from palaestra.gateway.asking import Post
 from palaestra.gateway.calls import Call, Reply, call_key
 from palaestra.judge.answering import Answers
-from palaestra.judge.grades import Grade
 from palaestra.judge.protocols import Protocol, judge_messages, reminder
 from palaestra.judge.reading import Read, read_reply
 from palaestra.judge.schedule import Meeting
-from palaestra.judge.verdict import Verdict
+from palaestra.judge.verdict import Grade, Verdict
 from palaestra.schema import Message, Prompt
 
 

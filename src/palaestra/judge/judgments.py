@@ -9,7 +9,8 @@ passes over, so that reading gives what was written. The judge's prompts are not
 
 A game that was not played is null in v2, as there, and an object with `absent` in v0.1, whose readers expect one.
 
-Not here: votes made of such files (`store/foreign.py`), which know nothing of texts and of unread verdicts.
+Foreign ones of any number are read faster, and more leniently, by `verdict_files.py`, which also takes a run's own to
+here. Not here: votes made of such files (`store/foreign.py`), which know nothing of texts and of unread verdicts.
 """
 
 from __future__ import annotations

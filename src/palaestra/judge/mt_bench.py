@@ -20,8 +20,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from palaestra.errors import InputError
-from palaestra.judge.grades import Grade
-from palaestra.judge.verdict import OPPOSITE, POINTS, Label, Verdict, verdict_frame
+from palaestra.judge.verdict import OPPOSITE, POINTS, Grade, Label, Verdict, verdict_frame
 from palaestra.store.records import read_rows, write_lines
 
 LEAST, MOST = 1.0, 10.0

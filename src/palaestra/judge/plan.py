@@ -5,7 +5,7 @@ Not here: the asking (`run.py`), and what it would cost (`costs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palaestra.errors import InputError
@@ -33,13 +33,17 @@ class Plan:
     @property
     def contestants(self) -> tuple[str, ...]:
         """Whose answers are needed: the models and those that they are compared with."""
-        met = dict.fromkeys(name for each in self._used_baselines() for name in each)
-        return tuple(dict.fromkeys((*self.models, *(met if self.config.judges and self.how.compares else ()))))
+        compared = [name for by_category in self.met for name in by_category.values()]
+        return tuple(dict.fromkeys((*self.models, *(compared if self.config.judges else ()))))
 
-    def _used_baselines(self) -> Iterator[set[str]]:
-        if self.config.schedule == "baseline":
-            for each in self.baselines:
-                yield {each.get(prompt.category or EVERY) or each.get(EVERY, "") for prompt in self.prompts} - {""}
+    @property
+    def met(self) -> list[dict[str, str]]:
+        """The baselines that are met, each by the categories that there are (`*` for questions without one)."""
+        if self.config.schedule != "baseline" or not self.how.compares:
+            return []
+        there = dict.fromkeys(prompt.category or EVERY for prompt in self.prompts)
+        found = [{one: each.get(one) or each.get(EVERY, "") for one in there} for each in self.baselines]
+        return [{one: name for one, name in by_category.items() if name} for by_category in found]
 
     def meetings(self) -> list[Meeting] | None:
         """Who meets whom; None where that follows from the verdicts."""

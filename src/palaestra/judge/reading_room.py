@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from palaestra.errors import InputError
 from palaestra.judge.answers import Answer, read_answers
 from palaestra.judge.config import planned_baseline
-from palaestra.judge.grades import Grade
 from palaestra.judge.reading_room_games import Compared, Heard, Question
+from palaestra.judge.verdict import Grade
 from palaestra.judge.verdict_files import read_verdicts
 from palaestra.judge.writing import ANSWERS_FOLDER, FAILURES_FILE, GRADES_FILE, VERDICTS_FILE
 from palaestra.schema import Prompt, RunCard, from_table

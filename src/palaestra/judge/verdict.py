@@ -1,4 +1,4 @@
-"""A verdict: what a judge said of two answers shown as A and B; and the reading of it, which never guesses.
+"""A verdict: what a judge said of two answers shown as A and B, or of one alone; and its reading, which never guesses.
 
 Labels are the five of Arena-Hard (Li et al., 2024): A>>B, A>B, A=B, B>A, B>>A. What cannot be read has no label; it is
 kept, counted, and asked again by the run's rule (`run.py`), never turned into a tie.
@@ -14,16 +14,15 @@ import polars as pl
 from pydantic import Field
 
 from palaestra.schema import Record, arrow_schema
+from palaestra.store.foreign import MIRRORED, STRENGTHS
 
 Label = Literal["A>>B", "A>B", "A=B", "B>A", "B>>A"]
 LABELS: tuple[Label, ...] = get_args(Label)
-MIRRORED: dict[str, Label] = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
-"""Other spellings."""
 OPPOSITE: dict[Label, Label] = dict(zip(LABELS, reversed(LABELS), strict=True))
 """The same verdict with the answers swapped."""
 POINTS: dict[Label, float] = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
 """What A scores."""
-STRONG: frozenset[Label] = frozenset({"A>>B", "B>>A"})
+STRONG = frozenset(label for label in LABELS if STRENGTHS[label] == "strong")
 
 Reading = Literal["last", "only"]
 """Of several labels in one text: the last counts (Arena-Hard v2.0), or none does unless all are the same (v0.1)."""
@@ -32,23 +31,12 @@ _IN_TWO = re.compile(r"\[\[\s*([AB<>=]{3,4})\s*\]\]")
 _IN_ONE = re.compile(r"\[\s*([AB<>=]{3,4})\s*\]")
 
 
-class Verdict(Record):
-    """One judge's view of one pair of answers, in one order. The row of a file of verdicts."""
-
-    record_name = "verdict"
+class Judgment(Record):
+    """What a judge said in reply to one request, whatever was asked."""
 
     question_id: str
     judge: str
     protocol: str
-    model_a: str
-    """Whose answer the judge saw as A."""
-    model_b: str
-    game: int = Field(default=1, ge=1, le=2)
-    """1: the baseline (or the first of the pair) is A; 2: swapped."""
-    label: Label | None = None
-    """None where the text holds no verdict, or where none came."""
-    preference: float | None = Field(default=None, ge=0.0, le=1.0)
-    """The chance that A is better: by the labels' probabilities where the endpoint gives them, else by the label."""
     text: str | None = None
     """What the judge wrote."""
     error: str | None = None
@@ -60,6 +48,32 @@ class Verdict(Record):
     cost: float | None = None
     category: str | None = None
     """The question's."""
+
+
+class Verdict(Judgment):
+    """One judge's view of one pair of answers, in one order. The row of a file of verdicts."""
+
+    record_name = "verdict"
+
+    model_a: str
+    """Whose answer the judge saw as A."""
+    model_b: str
+    game: int = Field(default=1, ge=1, le=2)
+    """1: the baseline (or the first of the pair) is A; 2: swapped."""
+    label: Label | None = None
+    """None where the text holds no verdict, or where none came."""
+    preference: float | None = Field(default=None, ge=0.0, le=1.0)
+    """The chance that A is better: by the labels' probabilities where the endpoint gives them, else by the label."""
+
+
+class Grade(Judgment):
+    """One judge's grade of one answer alone, from 1 to 10 (MT-Bench). The row of a file of grades."""
+
+    record_name = "grade"
+
+    model: str
+    rating: float | None = Field(default=None, ge=1.0, le=10.0)
+    """None where the text holds no rating, or where none came."""
 
 
 def read_label(text: str, reading: Reading = "only") -> Label | None:

@@ -5,12 +5,14 @@
     arena-hard     JSON lines, or a folder of them, MODEL.jsonl: question_id or uid, model, judge, games with scores; in
                    the first game the baseline is A, in the second B
     a table        question_id, model, game1, game2: the same in columns
+    mt-bench       pairs: question_id, model_1, model_2, g1_winner, g2_winner, judge, turn (`mt_bench.py`)
 
 A table may be Parquet, CSV, JSON lines or JSON, also .gz or .zst. Labels are spelled in any case, in brackets or not,
 from either side (B<A is A>B). An empty one is a verdict that could not be read: its row is kept, without a label. Any
 other text is an error, never a tie. A model that meets itself stays in the frame; who counts wins leaves it out.
 
-Not here: MT-Bench's pairwise files, and votes (`store/formats.py`, where a row without both verdicts is left out).
+Judgments that a run has written come back with all that a run knows (`judgments.py`). Not here: votes
+(`store/formats.py`, where a row without both verdicts is left out).
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from palaestra.errors import InputError
+from palaestra.judge.judgments import read_judgments
+from palaestra.judge.mt_bench import read_pairs
 from palaestra.judge.verdict import LABELS, MIRRORED, POINTS, Verdict
 from palaestra.schema import arrow_schema
 from palaestra.store.records import kind_of, read_rows
@@ -60,7 +64,7 @@ def read_verdicts(path: str | Path, baseline: str | None = None) -> pl.DataFrame
         return _read_file(path, baseline)
     if (path / RUN_FILE).is_file():
         return _read_file(path / RUN_FILE, baseline)
-    files = sorted(file for file in path.iterdir() if file.name.endswith(_LINES) and file.is_file())
+    files = sorted(file for file in path.rglob("*") if file.name.endswith(_LINES) and file.is_file())
     if not files:
         raise InputError(
             f"{path}: found no verdicts, expected {RUN_FILE}, or judgments in files that end in {', '.join(_LINES)}"
@@ -72,6 +76,10 @@ def _read_file(path: Path, baseline: str | None) -> pl.DataFrame:
     if kind_of(path) in {".parquet", ".csv"}:
         return _understood(path, read_table(path, "verdicts"), baseline)
     rows = read_rows(path, "verdicts")
+    if all("games" in row and "protocol" in row for row in rows):
+        return read_judgments(path, baseline=baseline)  # our own: they say more than Arena-Hard's
+    if all("g1_winner" in row for row in rows):
+        return read_pairs(path)
     if any("games" in row for row in rows):
         return _by_model(path, _judgments(path, rows), baseline)
     return _understood(path, in_columns(rows), baseline)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from palaestra.errors import InputError
-from palaestra.judge.verdict import STRONG
+from palaestra.store.foreign import STRENGTHS, WINNERS
 
 VOTE_COLUMNS = ("question_id", "model_a", "model_b", "winner", "weight", "voter", "game", "strength", "category")
 
@@ -32,23 +32,20 @@ def votes_of(verdicts: pl.DataFrame, *, strong: float = 1.0, by_preference: bool
     there = verdicts.filter(pl.col("label").is_not_null() & (pl.col("model_a") != pl.col("model_b")))
     if there.is_empty():
         raise InputError(f"found {len(verdicts)} verdicts, none of which has a label: there is nothing to rank")
-    label, p = pl.col("label"), pl.col("preference")
-    is_strong = label.is_in(list(STRONG))
+    strength = pl.col("label").replace_strict(STRENGTHS, return_dtype=pl.String)
     rows = there.with_row_index("row").select(
         "row",
         "question_id",
         "model_a",
         "model_b",
-        pl.when(label == "A=B").then(pl.lit("tie")).when(label.str.starts_with("A")).then(pl.lit("model_a"))
-        .otherwise(pl.lit("model_b")).alias("winner"),
-        pl.when(is_strong).then(pl.lit(float(strong))).otherwise(pl.lit(1.0)).alias("weight"),
-        pl.col("judge").alias("voter"),
         "game",
-        pl.when(label == "A=B").then(pl.lit("tie")).when(is_strong).then(pl.lit("strong")).otherwise(pl.lit("weak"))
-        .alias("strength"),
-        pl.col("category").fill_null("all"),
-        p.alias("preference"),
-    )  # fmt: skip
+        "preference",
+        winner=pl.col("label").replace_strict(WINNERS, return_dtype=pl.String),
+        weight=pl.when(strength == "strong").then(pl.lit(float(strong))).otherwise(pl.lit(1.0)),
+        voter="judge",
+        strength=strength,
+        category=pl.col("category").fill_null("all"),
+    )
     if by_preference:
         rows = _shared(rows)
     return rows.select(VOTE_COLUMNS)

@@ -5,10 +5,11 @@ All of it follows from the book of replies and the plan, in the plan's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -17,14 +18,14 @@ from palaestra.errors import InputError
 from palaestra.gateway.asking import Tally
 from palaestra.judge.answering import Answers
 from palaestra.judge.answers import write_answers
-from palaestra.judge.grades import Grade
 from palaestra.judge.judging import Game, Panel
 from palaestra.judge.judgments import write_judgments
 from palaestra.judge.plan import Plan
-from palaestra.judge.verdict import Verdict
-from palaestra.schema import to_table
+from palaestra.judge.verdict import Grade, Verdict
+from palaestra.schema import Record, arrow_schema, to_table
 from palaestra.store.records import write_lines
 from palaestra.store.runs import RunFolder
+from palaestra.whole_file import whole_file
 
 VERDICTS_FILE, GRADES_FILE, FAILURES_FILE = "verdicts.parquet", "grades.parquet", "failures.jsonl"
 ANSWERS_FOLDER, JUDGMENTS_FOLDER = "answers", "judgments"
@@ -92,7 +93,7 @@ def write_verdicts(
     folder: RunFolder, plan: Plan, panel: Panel, games: Callable[[], Iterator[Game]], outcome: Outcome
 ) -> None:
     """Write the verdicts of all games in their order, and count them."""
-    with _Table(folder.path / VERDICTS_FILE) as table:
+    with _table(folder.path / VERDICTS_FILE, Verdict) as table:
         for game in games():
             verdict = panel.verdict(game)
             outcome.count(verdict.label, verdict.error)
@@ -107,7 +108,7 @@ def write_grades(
     folder: RunFolder, _: Plan, panel: Panel, games: Callable[[], Iterator[Game]], outcome: Outcome
 ) -> None:
     """Write the grades, likewise."""
-    with _Table(folder.path / GRADES_FILE) as table:
+    with _table(folder.path / GRADES_FILE, Grade) as table:
         for game in games():
             grade = panel.grade(game)
             outcome.count(None if grade.rating is None else f"{grade.rating:g}", grade.error)
@@ -117,32 +118,27 @@ def write_grades(
 
 
 class _Table:
-    """A Parquet file, written in pieces, that is there whole or not at all."""
+    """Rows on their way into a Parquet file, in pieces."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._part = path, path.with_name(f".{path.name}.part")
-        self._rows: list[Verdict | Grade] = []
-        self._writer: pq.ParquetWriter | None = None
+    def __init__(self, writer: pq.ParquetWriter, record: type[Record]) -> None:
+        self._writer, self._record, self._rows = writer, record, list[Record]()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def add(self, row: Verdict | Grade) -> None:
+    def add(self, row: Record) -> None:
         """One more row."""
         self._rows.append(row)
         if len(self._rows) >= _CHUNK:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
-        if self._rows:
-            table = to_table(type(self._rows[0]), self._rows)
-            self._writer = self._writer or pq.ParquetWriter(self._part, table.schema)
-            self._writer.write_table(table)
-            self._rows.clear()
+    def flush(self) -> None:
+        """Write what has come."""
+        self._writer.write_table(to_table(self._record, self._rows))
+        self._rows.clear()
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-            self._part.replace(self._path) if kind is None else self._part.unlink()
+
+@contextmanager
+def _table(path: Path, record: type[Record]) -> Generator[_Table]:
+    """A table that is there whole or not at all."""
+    with whole_file(path) as part, pq.ParquetWriter(part, arrow_schema(record)) as writer:
+        table = _Table(writer, record)
+        yield table
+        table.flush()

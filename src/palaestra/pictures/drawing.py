@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from palaestra.errors import InputError, MissingPartError
 from palaestra.pictures.palette import INK, LINE, SOFT
 from palaestra.schema import Leaderboard, ModelRating
+from palaestra.whole_file import whole_file
 
 _FONT = "Helvetica Neue, Arial, Liberation Sans, sans-serif"
 _AXIS = {
@@ -159,15 +158,8 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         InputError: the path cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}; give a path that can be written") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _drawn(spec: dict[str, Any]) -> str:

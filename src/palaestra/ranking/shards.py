@@ -9,24 +9,19 @@ Not here: the fit (`fit_counts`), and whatever needs single votes, such as style
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from palaestra.errors import InputError, MissingPartError, PalaestraError, VoteFileError
+from palaestra.errors import InputError, PalaestraError, VoteFileError
 from palaestra.ranking.counts import Counts, count_votes
 from palaestra.ranking.votes import code_votes
-
-_LOOPBACK = "127.0.0.1"
-_MAY_LEAVE_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Read by Ray, on any system, when it is imported: 0 keeps each of its ports on the loopback interface."""
+from palaestra.store.ray_session import ray_session
 
 
 def count_shards(parts: str | Path | Sequence[str | Path], *, ray: bool = False) -> Counts:
@@ -86,43 +81,16 @@ def _is_empty(path: Path) -> bool:
 
 def _in_tasks(paths: Sequence[Path]) -> Iterator[Counts]:
     """The counts of each part, in the order of the paths."""
-    ray = _imported()
-    mine = not ray.is_initialized()
-    if mine:
-        ray.init(
-            address="local",
-            num_cpus=os.cpu_count(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _node_ip_address=_LOOPBACK,
-        )
-    try:
-        if mine and (found := ray.util.get_node_ip_address()) != _LOOPBACK:
-            raise InputError(
-                f"Ray would listen on {found}, expected {_LOOPBACK}: call ray.init() yourself if that is meant, "
-                f"or set {_MAY_LEAVE_LOOPBACK}=0 before anything imports ray"
-            )
-        count = ray.remote(_count)
-        tasks = deque(count.remote(path) for path in paths)
-        while tasks:  # a table that has been taken is kept by nobody
-            yield ray.get(tasks.popleft())
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, PalaestraError):
-            raise error.cause from error
-        raise
-    finally:
-        if mine:
-            ray.shutdown()
-
-
-def _imported() -> ModuleType:
-    os.environ.setdefault(_MAY_LEAVE_LOOPBACK, "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingPartError(f"counting in tasks needs {error.name}: pip install 'palaestra[ray]'") from error
-    return ray
+    with ray_session("counting in tasks") as ray:
+        try:
+            count = ray.remote(_count)
+            tasks = deque(count.remote(path) for path in paths)
+            while tasks:  # a table that has been taken is kept by nobody
+                yield ray.get(tasks.popleft())
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, PalaestraError):
+                raise error.cause from error
+            raise
 
 
 def _blind(names: Sequence[str]) -> list[str]:

@@ -22,11 +22,9 @@ import polars as pl
 from scipy.special import expit, ndtri
 
 from palaestra.errors import InputError
-from palaestra.judge.answers import Answer
 from palaestra.judge.votes import votes_of
 from palaestra.ranking import Board, FitConfig, fit, plan_for_board
 from palaestra.ranking.compare import ELO
-from palaestra.store.markdown import count_in_texts
 
 CLUSTER = "question_id"
 COUNTS = {
@@ -96,7 +94,7 @@ def board_of_verdicts(
         baseline: whom scores are against; the mean of all others if None.
         strong: as how many votes a strong verdict counts.
         by_preference: whether the judges' probabilities make shares of votes.
-        counts: of answers, as `answer_counts` gives them; for style.
+        counts: of answers, as `judge/answer_style.py` reads them; for style.
         organizations: of models and judges, by name; one that is not there is its own.
         stability: whether every model is left out once, to see how far the others move.
 
@@ -168,18 +166,6 @@ def pairs_that_say_most(votes: pl.DataFrame, models: Sequence[str]) -> dict[tupl
     return {(a, b): float(plan.probability_MM[place[a], place[b]]) for a, b in combinations(models, 2)}
 
 
-def answer_counts(answers: Sequence[Answer]) -> pl.DataFrame:
-    """Tokens, headers, list items and bold texts of answers: question_id, model and the four counts.
-
-    Counts that stand in the answers are taken where all have them; otherwise everything is counted anew.
-    """
-    ids = {"question_id": [each.question_id for each in answers], "model": [each.model for each in answers]}
-    counted = count_in_texts(pl.Series(["\n\n".join(each.turns) for each in answers], dtype=pl.String))
-    if all(each.token_len is not None for each in answers):
-        counted = counted.with_columns(length=pl.Series([each.token_len for each in answers], dtype=pl.Int64))
-    return pl.DataFrame(ids).hstack(counted)
-
-
 def _against_all(rating_M: np.ndarray, covariance_MM: np.ndarray, z: float) -> list[np.ndarray]:
     """The mean over all others of the chance to win, with its interval on the logit scale."""
     count = len(rating_M)
@@ -221,7 +207,8 @@ def _with_counts(votes: pl.DataFrame, counts: pl.DataFrame | None) -> pl.DataFra
         raise InputError("style is counted in the answers, and there are none: give --answers PATH")
     counts = counts.unique(["question_id", "model"], keep="first", maintain_order=True)
     for side in "ab":
-        named = {name: column.format(side) for name, column in COUNTS.items() if name in counts.columns}
+        there = [name for name in COUNTS if name in counts.columns and counts[name].null_count() < len(counts)]
+        named = {name: COUNTS[name].format(side) for name in there}
         own = counts.select(
             "question_id", pl.col("model").alias(f"model_{side}"), *(pl.col(n).alias(c) for n, c in named.items())
         )

@@ -47,9 +47,11 @@ NAMES = (
 )
 """Columns that hold names."""
 
-_VERDICTS = {"A>>B": "strong", "A>B": "weak", "A=B": "tie", "B>A": "weak", "B>>A": "strong"}
-_WINNERS = {"A>>B": "model_a", "A>B": "model_a", "A=B": "tie", "B>A": "model_b", "B>>A": "model_b"}
-_MIRRORED = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
+STRENGTHS = {"A>>B": "strong", "A>B": "weak", "A=B": "tie", "B>A": "weak", "B>>A": "strong"}
+"""The five labels of Arena-Hard, and how strong each is."""
+WINNERS = {"A>>B": "model_a", "A>B": "model_a", "A=B": "tie", "B>A": "model_b", "B>>A": "model_b"}
+MIRRORED = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
+"""Other spellings."""
 _ORDERS = {1: ("baseline", "model"), 2: ("model", "baseline")}
 """Who is A and who is B in each game."""
 _TIE = 1.5
@@ -202,11 +204,11 @@ def _verdicts(read: _Read) -> Translation:
         if read.baseline is None:
             raise VoteFileError(f"{read.source}: these verdicts do not name their baseline; give it: --baseline NAME")
         frame = frame.with_columns(baseline=pl.lit(read.baseline))
-    spelled = pl.col("game1", "game2").cast(pl.String).str.to_uppercase().str.strip_chars(" \n[]").replace(_MIRRORED)
+    spelled = pl.col("game1", "game2").cast(pl.String).str.to_uppercase().str.strip_chars(" \n[]").replace(MIRRORED)
     labels = frame.select(spelled)
-    known = labels.select(pl.all().is_in(list(_VERDICTS)).fill_null(value=False))
+    known = labels.select(pl.all().is_in(list(STRENGTHS)).fill_null(value=False))
     absent = labels.select((pl.all() == "").fill_null(value=True))
-    said = f"found {{!r}}, expected {', '.join(_VERDICTS)}, or nothing"
+    said = f"found {{!r}}, expected {', '.join(STRENGTHS)}, or nothing"
     complaints = tuple(Complaint(game, said, ~(known[game] | absent[game]).to_numpy()) for game in labels.columns)
     whole = known["game1"] & known["game2"]
     rest = frame.filter(whole).drop("game1", "game2", "model", "baseline")
@@ -216,8 +218,8 @@ def _verdicts(read: _Read) -> Translation:
         columns = [
             frame[a].filter(whole).alias("model_a"),
             frame[b].filter(whole).alias("model_b"),
-            label.replace_strict(_WINNERS, return_dtype=pl.String).alias("winner"),
-            label.replace_strict(_VERDICTS, return_dtype=pl.String).alias("strength"),
+            label.replace_strict(WINNERS, return_dtype=pl.String).alias("winner"),
+            label.replace_strict(STRENGTHS, return_dtype=pl.String).alias("strength"),
         ]
         parts.append(rest.with_columns(*columns, pl.lit(game).alias("game")))
     lost = int((absent["game1"] | absent["game2"]).sum())

@@ -19,6 +19,7 @@ from palaestra.store.checking import VoteFile, check_votes, sift
 from palaestra.store.columns import ALIASES, KINDS_OF_COLUMNS, Wanted
 from palaestra.store.foreign import NAMES, Format, recognise
 from palaestra.store.objects import objects
+from palaestra.whole_file import whole_file
 
 __all__ = ["VoteFile", "check_votes", "read_votes", "write_votes"]
 
@@ -85,17 +86,11 @@ def write_votes(frame: pl.DataFrame, path: str | Path) -> None:
     }
     if path.suffix not in writers:
         raise InputError(f"found {path.name!r}, expected a name that ends in {', '.join(writers)}")
-    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        writers[path.suffix](frame, unfinished)
-        unfinished.replace(path)
-    except OSError as error:
-        said = error.strerror or error
-        raise InputError(f"cannot write votes to {str(path)!r}: {said}; give a writable path") from error
+        with whole_file(path) as part:
+            writers[path.suffix](frame, part)
     except PolarsError as error:
         raise InputError(f"cannot write votes to {str(path)!r}: {error}; .parquet holds any column") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _load(path: Path, wanted: Wanted | None) -> tuple[pl.DataFrame, Format]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from palaestra.errors import InputError
+from palaestra.whole_file import whole_file
 
 _COMPRESSED = (".gz", ".zst")
 KINDS = ".parquet, .csv, .jsonl, .ndjson or .json, also with .gz or .zst"
@@ -89,17 +88,10 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def _write(path: Path, parts: Iterable[str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8") as file:
             file.writelines(parts)
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}; give a path that can be written") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _csv(data: bytes) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from kills import bench_kills
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -255,6 +256,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--verdicts", type=int, default=100_000)
     parser.add_argument("--worlds", type=int, default=40)
+    parser.add_argument("--kills", type=int, default=50)
     given = parser.parse_args()
     load = os.getloadavg()[0]
     out = [
@@ -266,6 +268,7 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(judged(given.verdicts, Path(folder), out))
+    bench_kills(given.kills, out)
     bench_board(out)
     bench_schedule(given.worlds, out)
     text = "\n".join(out)
