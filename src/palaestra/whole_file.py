@@ -14,8 +14,12 @@ from palaestra.errors import InputError
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Generator[Path]:
+def whole_file(path: str | Path, what: str = "") -> Generator[Path]:
     """The path to write to; what is there at the end of the block takes the file's place, unless the block fails.
+
+    Args:
+        path: the file.
+        what: what is written, for the message: `votes to `.
 
     Raises:
         InputError: the path cannot be written.
@@ -27,7 +31,7 @@ def whole_file(path: str | Path) -> Generator[Path]:
         part.replace(path)
     except OSError as error:
         said = error.strerror or error
-        raise InputError(f"cannot write {str(path)!r}: {said}; give a path that can be written") from error
+        raise InputError(f"cannot write {what}{str(path)!r}: {said}; give a writable path") from error
     finally:
         with suppress(OSError):
             part.unlink()

@@ -87,7 +87,7 @@ def write_votes(frame: pl.DataFrame, path: str | Path) -> None:
     if path.suffix not in writers:
         raise InputError(f"found {path.name!r}, expected a name that ends in {', '.join(writers)}")
     try:
-        with whole_file(path) as part:
+        with whole_file(path, "votes to ") as part:
             writers[path.suffix](frame, part)
     except PolarsError as error:
         raise InputError(f"cannot write votes to {str(path)!r}: {error}; .parquet holds any column") from error
