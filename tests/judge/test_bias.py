@@ -116,3 +116,17 @@ def test_the_longer_answer_where_people_call_it_even() -> None:
     found = verbosity(Seen("j", frame, 0), people, answers, 0.95)[0]
     assert (found.value, found.holds) == (0.9, "above")
     assert verbosity(Seen("j", frame, 0), frame, answers, 0.95) == []
+
+
+def test_where_both_orders_of_every_pair_cancel_nothing_is_said_of_length() -> None:
+    """A judge that looks at the place alone says as much for a long answer as against it: no interval of zero."""
+    rows = [
+        {"question_id": f"q{n}", "model_a": a, "model_b": b, "points": float(n % 10 > 0), "length": x}
+        for n in range(40)
+        for a, b, x in (("a", "b", 0.1 * n), ("b", "a", -0.1 * n))
+    ]
+    found = fit_effects(pl.DataFrame(rows), ("length", PLACE), 0.95).coefficients
+    assert found["length"].value == pytest.approx(0, abs=1e-9)
+    assert found["length"].lower is None
+    assert found[PLACE].lower is not None
+    assert found[PLACE].lower > 0

@@ -44,6 +44,7 @@ _WORDS = {
 }
 _NONE = {"header": "no effect of headers found", "list": "no effect of lists found", "bold": "no effect of bold found"}
 _FIGURE = {PLACE: "A rather than B", "header": "headers", "list": "lists", "bold": "bold text"}
+_UNKNOWN = "not known: one question, or both orders of every pair cancel each other"
 _DETERMINED = 1e-8
 
 
@@ -79,7 +80,8 @@ def audit_bias(seen: Seen, answers: pl.DataFrame | None, confidence: float, *, p
     return [
         finding(
             seen.judge, _WORDS[name][0], _FIGURE.get(name, name), estimate, "log odds",
-            null=0.0, above=_WORDS[name][1], below=_WORDS[name][2], within=_NONE.get(name, "none found"), plain=name,
+            null=0.0, above=_WORDS[name][1], below=_WORDS[name][2], within=_NONE.get(name, "none found"),
+            plain=_UNKNOWN,
         )
         for name, estimate in found.items()
         if name != PLACE or place
@@ -136,7 +138,8 @@ def fit_effects(frame: pl.DataFrame, features: tuple[str, ...], confidence: floa
     place, number = len(coded.names), int(cluster_B.max()) + 1
     found = {}
     for f, name in enumerate(names):
-        se = np.inf if covariance_QQ is None else float(np.sqrt(max(covariance_QQ[place + f, place + f], 0.0)))
+        se = 0.0 if covariance_QQ is None else float(np.sqrt(max(covariance_QQ[place + f, place + f], 0.0)))
+        se = se if se > _DETERMINED else np.inf  # one question, or games that cancel in each: nothing is known of it
         found[name] = around(float(maximum.at.beta_F[f]), se, frame.height, number, confidence)
     variance_M = None if covariance_QQ is None else np.diag(covariance_QQ)[:place]
     return Effects(found, maximum, coded.names, frame.height, variance_M)
