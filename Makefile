@@ -53,6 +53,7 @@ bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, mem
 bench-judge: setup  ## boards and runs of judges against Arena-Hard's method and the ideal, into docs/benchmarks/
 	$(BIN)/python tests/benchmarks/judge/run.py --out docs/benchmarks/judge.md
 	$(BIN)/python tests/benchmarks/judge/weak_judge.py --out docs/benchmarks/weak_judge.md
+	$(BIN)/pytest -q -s -k published tests/judge/test_agreement.py tests/judge/test_alpaca.py tests/judge/test_length_controlled.py tests/recipes
 
 pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
 	$(BIN)/python docs/images/make_ranking.py
@@ -64,6 +65,7 @@ pictures: setup  ## make the pictures of the ranking pages anew, and print the n
 	$(BIN)/python docs/images/make_next_pair.py
 	$(BIN)/python docs/images/make_report.py
 	$(BIN)/python docs/images/make_formats.py
+	$(BIN)/python docs/images/make_judge.py
 	$(BIN)/python docs/images/make_reading_room.py
 
 # arena-rank pins JAX and an older numpy, and cannot live beside everything else.
