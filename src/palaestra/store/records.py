@@ -51,7 +51,9 @@ def read_rows(path: str | Path, what: str) -> list[dict[str, Any]]:
     except (OSError, PolarsError, pa.ArrowException, ValueError, RecursionError, csv.Error) as error:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"cannot read {path}: {said}; expected {KINDS}") from error
-    if not isinstance(rows, list) or not rows:
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: found no rows, but one value ({type(rows).__name__}); expected a list of {what}")
+    if not rows:
         raise InputError(f"{path}: found no rows, expected {what}")
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
