@@ -19,6 +19,7 @@ from palaestra.schema.conversation import (
 )
 from palaestra.schema.leaderboard import CalibrationBin, Effect, FitReport, Leaderboard, Level, ModelRating, VoteData
 from palaestra.schema.model import Capability, ErrorKind, ErrorRecord, ModelSpec, Usage
+from palaestra.schema.preference import Preference
 from palaestra.schema.prompt import Prompt, PromptSet
 from palaestra.schema.record import Record, arrow_schema, from_table, to_table
 from palaestra.schema.result import Result
@@ -42,6 +43,7 @@ __all__ = [
     "ModelRating",
     "ModelSpec",
     "Part",
+    "Preference",
     "Prompt",
     "PromptSet",
     "Record",

@@ -1,0 +1,1 @@
+"""What every room that trains shares: features of texts, backbones, checkpoints."""
