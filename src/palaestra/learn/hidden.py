@@ -21,6 +21,7 @@ from palaestra.learn.backbone import (
     Backbone,
     Dtype,
     backbone_folder,
+    batches_by_length,
     conversation_text,
     encode,
     fingerprint,
@@ -34,9 +35,6 @@ from palaestra.learn.features import Features
 from palaestra.schema import Message
 
 Pooling = Literal["last", "mean", "last+mean"]
-
-_TOKENS_AT_ONCE = 4096
-"""Padded tokens of one batch: enough to keep a processor busy, and little memory."""
 
 
 class HiddenStates:
@@ -85,14 +83,11 @@ class HiddenStates:
         encoded = [encode(self._tokenizer, text, self._max_tokens) for text in texts]
         if not encoded:
             return np.zeros((0, 0), dtype=np.float32)
-        order = sorted(range(len(encoded)), key=lambda number: len(encoded[number][0]))
-        parts = [self._batch([encoded[number] for number in batch]) for batch in _batches(order, encoded)]
-        found_ND = np.concatenate(parts)
+        batches = batches_by_length([len(tokens) for tokens, _ in encoded])
+        found_ND = np.concatenate([self._batch([encoded[number] for number in batch]) for batch in batches])
         if not np.isfinite(found_ND).all():
             raise InputError(f"{self._backbone} gave hidden states that are no numbers; try dtype float32")
-        back = np.empty(len(order), dtype=np.intp)
-        back[order] = np.arange(len(order))
-        return np.ascontiguousarray(found_ND[back])
+        return np.ascontiguousarray(found_ND[np.argsort(np.concatenate(batches))])
 
     def conversation(self, messages: Sequence[Message], reply: str | None = None) -> str:
         """The text of a conversation, as this model reads one, for vectors of it."""
@@ -124,17 +119,6 @@ def _pooled(states_NTD: Any, mask_NT: Any, starts_N: Any, of: HiddenStates) -> I
     if of.pooling != "last":
         counts_NT = mask_NT * (torch.arange(mask_NT.shape[1]) >= starts_N[:, None])
         yield (states_NTD * counts_NT[..., None]).sum(dim=1) / counts_NT.sum(dim=1, keepdim=True)
-
-
-def _batches(order: Sequence[int], encoded: Sequence[tuple[list[int], int]]) -> Iterator[list[int]]:
-    """Runs of texts, shortest first, each of which fills about as many tokens when it is padded."""
-    batch: list[int] = []
-    for number in order:
-        if batch and len(encoded[number][0]) * (len(batch) + 1) > _TOKENS_AT_ONCE:
-            yield batch
-            batch = []
-        batch.append(number)
-    yield batch
 
 
 def _depth(backbone: str, cache: Path | None) -> int:
