@@ -71,12 +71,14 @@ def load_backbone(name: str, *, dtype: Dtype = "float32", cache: Path | None = N
         MissingPartError: the extra `train` or the model's package is not installed.
     """
     torch, transformers = libraries()
+    from safetensors import SafetensorError
+
     folder = backbone_folder(name, cache)
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, resolved_dtype(dtype)), local_files_only=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise unreadable(folder, error) from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Backbone(name, model.to(device).eval().requires_grad_(requires_grad=False), load_tokenizer(name, cache))

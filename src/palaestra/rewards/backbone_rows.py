@@ -41,7 +41,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The share of pairs that are ranked as people did; the interval takes one pair of each prompt to be independent."""
+    """The share of pairs that are ranked as people did; the interval counts each prompt once."""
 
     accuracy: float
     lower: float
@@ -107,9 +107,7 @@ def _usable(preference: Preference, loss: str) -> bool:
 
 def _check(preferences: Sequence[Preference], kept: Sequence[Preference], loss: str) -> None:
     if all(each.is_tie for each in preferences):
-        raise InputError(
-            f"found {len(preferences)} preferences that are all level, expected some of which one is better"
-        )
+        raise InputError(f"found {len(preferences)} preferences, all level, expected some that are decided")
     if all(len(set(each.replies)) == 1 for each in kept):
         raise InputError(f"found {len(kept)} preferences between equal replies, expected replies that differ")
     wide = next((each for each in kept if len(each.replies) > _PAIR), None)

@@ -141,7 +141,7 @@ def _trainer(config: BackboneConfig, tokenizer: Any, examples: list[dict[str, An
     class Trainer(trl.RewardTrainer):
         palaestra_loss: Callable[..., Any]
 
-        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:  # noqa: ANN401, PLR6301 - TRL's; the rows are ready
+        def _prepare_dataset(self, dataset: Any, *_: Any, **_more: Any) -> Any:  # noqa: ANN401
             return dataset
 
         def compute_loss(
@@ -157,7 +157,7 @@ def _trainer(config: BackboneConfig, tokenizer: Any, examples: list[dict[str, An
             reward_BK = rewards_N.new_zeros(rank_BK.shape).masked_scatter(rank_BK > 0, rewards_N)
             loss = self.palaestra_loss(reward_BK, rank_BK, inputs["margin_B"], inputs["weight_B"])
             if not torch.isfinite(loss):
-                raise _diverged("loss", self.state.global_step, self.args.output_dir)
+                raise _diverged("loss", self.state.global_step, str(self.args.output_dir))
             return (loss, outputs) if return_outputs else loss
 
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -211,17 +211,17 @@ def _callbacks(measure: Measure, tell: Callable[[int, int], None]) -> Any:  # no
     class Watching(transformers.TrainerCallback):
         """Tells how it goes, stops at a gradient that is no number, and marks checkpoints that are whole."""
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002, PLR6301
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002
             tell(state.global_step, state.max_steps)
             if logs and "loss" in logs:
                 measure(step=state.global_step, loss=float(logs["loss"]), learning_rate=logs["learning_rate"])
 
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002, PLR6301
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002
             gradients = (each.grad for each in model.parameters() if each.grad is not None)
             if not all(torch.isfinite(gradient).all() for gradient in gradients):
                 raise _diverged("gradient", state.global_step, args.output_dir)
 
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401, ARG002, PLR6301
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401, ARG002
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
 
     return Watching
@@ -299,7 +299,7 @@ def _collated(batch: Sequence[dict[str, Any]], padding: int) -> dict[str, Any]:
 
 
 def _pad_with_another_token(tokenizer: Any, backbone: str) -> None:  # noqa: ANN401 - of transformers
-    """Classifiers look for the last token that is not padding: where padding ends turns too, they would miss the end."""
+    """Classifiers look for the last token that is not padding: if that ends turns too, they would miss the end."""
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.pad_token = tokenizer.unk_token
     if tokenizer.pad_token_id in {None, tokenizer.eos_token_id}:

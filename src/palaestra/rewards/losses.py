@@ -1,18 +1,20 @@
 """What a reward is fitted by: how unlikely it makes the ranks that people gave. Torch functions of tensors, no more.
 
-    bradley_terry   one reply is better            -log σ(r_c - r_r - margin) + centring (r_c + r_r)²       Bradley and
-                    Terry (1952); margin as Touvron et al. (2023), centring as Eisenstein et al. (2023) and TRL
-    rao_kupper      first, second or level         σ(d - η), σ(-d - η), and the rest, d = r_1 - r_2; Rao and Kupper (1967)
-    davidson        first, second or level         ∝ e^{r_1}, e^{r_2}, e^{η + (r_1 + r_2) / 2};       Davidson (1970)
-    plackett_luce   K replies in order             -Σ_k [r_k - log Σ_{j ≥ k} e^{r_j}]; Plackett (1975), Luce (1959); the
-                    MLE_K of Zhu, Jiao and Jordan (2023), by which Starling's reward is trained
-    pairwise_k      K replies in order             the mean of -log σ(r_i - r_j) over the pairs; their MLE_2, the loss of
-                    InstructGPT (Ouyang et al., 2022)
+    bradley_terry   one reply is better             -log sigmoid(r_c - r_r - margin) + centring (r_c + r_r)^2
+                    Bradley and Terry (1952); the margin of Touvron et al. (2023), the centring of Eisenstein et al.
+                    (2023), both as in TRL
+    rao_kupper      first, second or level          sigmoid(d - eta), sigmoid(-d - eta), the rest; d = r_1 - r_2
+                    Rao and Kupper (1967)
+    davidson        first, second or level          as exp r_1, exp r_2, exp(eta + (r_1 + r_2) / 2); Davidson (1970)
+    plackett_luce   K replies in order              -sum_k [r_k - log sum_{j >= k} exp r_j]
+                    Plackett (1975), Luce (1959); MLE_K of Zhu, Jiao and Jordan (2023), and Starling's
+    pairwise_k      K replies in order              the mean of -log sigmoid(r_i - r_j) over the pairs
+                    MLE_2 of the same; the loss of InstructGPT (Ouyang et al., 2022)
 
 All are means over the comparisons (weighted ones where weights are given), on a scale of natural log-odds, and do not
 change where a constant is added to all rewards of a comparison, `centring` left aside. With two replies of which one is
-better, all five are Bradley-Terry (η at its limit). `rank_BK` is 1 for the best, equal for level replies, and 0 where a
-comparison has fewer than K replies.
+better, all five are Bradley-Terry (eta at its limit). `rank_BK` is 1 for the best, equal for level replies, and 0
+where a comparison has fewer than K replies.
 
 Not here: the arrays of a head's fit, which has its own Newton steps, and the trainer (`backbone_train.py`).
 """
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_LEVEL = 12
-"""Level replies in one group of `plackett_luce`: the mean over their orders is a sum over their 2ⁿ subsets."""
+"""Level replies in one group of `plackett_luce`: the mean over their orders is a sum over their 2^n subsets."""
 
 
 def bradley_terry(
@@ -59,7 +61,7 @@ def bradley_terry(
 def rao_kupper(
     first_B: Tensor, second_B: Tensor, outcome_B: Tensor, eta: Tensor | float, *, weight_B: Tensor | None = None
 ) -> Tensor:
-    """The loss of pairs of which one is better or none: two replies are told apart where they differ by some η.
+    """The loss of pairs of which one is better or none: two replies are told apart where they differ by eta.
 
     Args:
         first_B: rewards of the first replies.
@@ -86,7 +88,7 @@ def davidson(
         first_B: rewards of the first replies.
         second_B: rewards of the second ones.
         outcome_B: 0 where the first is better, 1 where the second is, 2 where they are level.
-        eta: the log of Davidson's ν, any number; far below 0 nothing is level, and this is Bradley-Terry.
+        eta: the log of Davidson's nu, any number; far below 0 nothing is level, and this is Bradley-Terry.
         weight_B: of each pair.
     """
     import torch

@@ -1,4 +1,4 @@
-"""What a language model says of a prompt and a reply in one reading: hidden states of five layers, and how likely it is.
+"""What a language model says of a prompt and a reply in one reading: hidden states, and how likely it is.
 
 For `pairs.py`, which would else pay for two readings. The columns: for each layer the state at the last token and the
 mean over the reply's tokens, and at the end the mean and the total log-likelihood of the reply.
