@@ -51,7 +51,9 @@ class RewardConfig(BaseModel):
     def _are_columns(cls, debias: tuple[Style, ...], info: ValidationInfo) -> tuple[Style, ...]:
         style = info.data.get("style", ())
         if missing := [name for name in debias if name not in style]:
-            raise ValueError(f"found {missing[0]!r} in debias, expected one of the columns of style: {', '.join(style)}")
+            raise ValueError(
+                f"found {missing[0]!r} in debias, expected one of the columns of style: {', '.join(style)}"
+            )
         return debias
 
     def drawn(self) -> int:

@@ -174,7 +174,9 @@ def fit_path(
     return found
 
 
-def _fit(likelihood: Likelihood, design: Design, ridge: float, weight_Q: Floats, start: Fit, ends: dict[str, float]) -> Fit:
+def _fit(
+    likelihood: Likelihood, design: Design, ridge: float, weight_Q: Floats, start: Fit, ends: dict[str, float]
+) -> Fit:
     """The maximum under one ridge."""
     free = design.styles if np.isinf(ridge) else design.column_NC.shape[1]
     shaped = has_shape(likelihood.law)
@@ -196,9 +198,7 @@ def _fit(likelihood: Likelihood, design: Design, ridge: float, weight_Q: Floats,
     begin = np.r_[begin, start.shape] if shaped else begin
     if not len(begin):
         return Fit(np.zeros_like(start.coefficient_C), start.shape, ridge)
-    found = minimize(
-        lost, begin, jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, **ends}
-    )
+    found = minimize(lost, begin, jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, **ends})
     if not np.isfinite(found.fun):
         raise InputError(
             f"found a loss of {found.fun} with the ridge {ridge:g}, expected a number; give a larger --ridge"

@@ -68,7 +68,7 @@ def left_out(law: Law, comparisons: Comparisons) -> int:
     return int((comparisons.outcome_B == LEVEL).sum()) if law == "bradley-terry" else 0
 
 
-def chance(law: Law, d_B: Floats, shape: float) -> Floats:
+def chance(law: Law, d_B: Floats, shape: float | Floats) -> Floats:
     """The probability that the first is preferred, given that the two are not level."""
     if law != "rao-kupper":
         return expit(d_B)
@@ -225,4 +225,3 @@ def _terms(ranks: Sequence[int]) -> list[tuple[tuple[int, ...], float]]:
             if size + len(rest) > 1:
                 found += [((*these, *rest), 1 / comb(len(level), size)) for these in combinations(level, size)]
     return found
-
