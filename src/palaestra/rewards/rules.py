@@ -53,7 +53,7 @@ class Rule:
         self.name = name
         self._score = score
 
-    def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> Floats:  # noqa: ARG002 - a reward's face
+    def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> Floats:  # noqa: ARG002 - the face
         """The reward of each reply."""
         return self._score(replies)
 
