@@ -1,4 +1,4 @@
-"""Simulated preferences with known rewards: replies whose words say how good they are, and a featuriser that reads them."""
+"""Simulated preferences with known rewards: the words of a reply say how good it is, and a featuriser reads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ class Words:
 
 
 def preferences(
-    count: int = 400, *, replies: int = 2, length: float = 0.0, ties: float = 0.0, seed: int = 0, prompts: int | None = None
+    count: int = 400,
+    *,
+    replies: int = 2,
+    length: float = 0.0,
+    ties: float = 0.0,
+    seed: int = 0,
+    prompts: int | None = None,
 ) -> list[Preference]:
     """Rankings drawn from e^reward by Gumbel noise; `length` is what log(1 + tokens) adds to a reward."""
     rng = np.random.default_rng(seed)

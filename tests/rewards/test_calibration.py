@@ -23,6 +23,8 @@ def test_the_slope_is_one_over_what_differences_were_blown_up_by(factor: float) 
     plain = LogisticRegression(C=1e9, fit_intercept=False, tol=1e-10).fit((factor * d_B)[:, None], won_B)
     assert found.slope is not None
     assert found.slope.value == pytest.approx(plain.coef_[0, 0], abs=1e-4)
+    assert found.slope.lower is not None
+    assert found.slope.upper is not None
     assert found.slope.lower < 1 / factor < found.slope.upper
     assert (found.expected_error < 0.03) == (factor == 1.0)
     assert sum(one.share.rows for one in found.classes) == 4000

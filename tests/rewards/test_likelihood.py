@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from scipy.optimize import approx_fprime
 
 from palaestra.errors import InputError
 from palaestra.rewards.comparisons import compared
-from palaestra.rewards.likelihood import Likelihood, chance, law_for
+from palaestra.rewards.likelihood import Law, Likelihood, chance, law_for
 from palaestra.schema import Message, Preference
 
 LAWS = ("bradley-terry", "rao-kupper", "davidson", "plackett-luce")
@@ -32,7 +32,9 @@ def ranked(*rankings: tuple[int, ...], margin: float | None = None) -> list[Pref
 @pytest.mark.parametrize("law", LAWS)
 @given(st.lists(SCORES, min_size=10, max_size=10), st.floats(-2, 1))
 @settings(max_examples=25, deadline=None)
-def test_derivatives_are_those_of_the_loss_and_a_shift_changes_nothing(law, scores, shape) -> None:
+def test_derivatives_are_those_of_the_loss_and_a_shift_changes_nothing(
+    law: Law, scores: list[float], shape: float
+) -> None:
     likelihood = Likelihood(law, compared(ranked((1, 2), (2, 1), (1, 1), (2, 1, 1, 3))))
     reward_N = np.array(scores)
     found = likelihood(reward_N, shape)
@@ -46,7 +48,7 @@ def test_derivatives_are_those_of_the_loss_and_a_shift_changes_nothing(law, scor
 @pytest.mark.parametrize("law", ["rao-kupper", "davidson"])
 @given(SCORES, SCORES, st.floats(-3, 1))
 @settings(deadline=None)
-def test_three_outcomes_have_probabilities_that_sum_to_one(law, first, second, shape) -> None:
+def test_three_outcomes_have_probabilities_that_sum_to_one(law: Law, first: float, second: float, shape: float) -> None:
     likelihood = Likelihood(law, compared(ranked((1, 2), (2, 1), (1, 1))))
     losses = likelihood(np.array([first, second] * 3), shape).loss_Q
     assert np.exp(-losses).sum() == pytest.approx(1, abs=1e-9)
@@ -56,7 +58,7 @@ def test_three_outcomes_have_probabilities_that_sum_to_one(law, first, second, s
 
 @given(st.lists(SCORES, min_size=4, max_size=4))
 @settings(deadline=None)
-def test_plackett_luce_sums_to_one_over_all_orders(scores) -> None:
+def test_plackett_luce_sums_to_one_over_all_orders(scores: list[float]) -> None:
     orders = [tuple(one) for one in permutations((1, 2, 3, 4))]
     losses = Likelihood("plackett-luce", compared(ranked(*orders)))(np.tile(scores, len(orders))).loss_Q
     assert np.exp(-losses).sum() == pytest.approx(1, abs=1e-9)
@@ -64,10 +66,10 @@ def test_plackett_luce_sums_to_one_over_all_orders(scores) -> None:
 
 @given(st.lists(SCORES, min_size=5, max_size=5), st.lists(st.integers(1, 3), min_size=5, max_size=5))
 @settings(deadline=None)
-def test_level_replies_count_with_the_mean_over_all_their_orders(scores, ranks) -> None:
+def test_level_replies_count_with_the_mean_over_all_their_orders(scores: list[float], ranks: list[int]) -> None:
     places = {rank: place for place, rank in enumerate(sorted(set(ranks)), 1)}
     weak = tuple(places[rank] for rank in ranks)
-    orders = [one for one in permutations(range(5)) if all(weak[a] <= weak[b] for a, b in zip(one, one[1:], strict=False))]
+    orders = [one for one in permutations(range(5)) if all(weak[a] <= weak[b] for a, b in pairwise(one))]
     plain = [
         sum(np.logaddexp.reduce([scores[place] for place in order[at:]]) - scores[order[at]] for at in range(5))
         for order in orders
@@ -92,7 +94,9 @@ def test_the_numbers_are_those_of_the_losses_on_tensors() -> None:
     davidson = Likelihood("davidson", comparisons)(reward_N, -0.3).loss_Q.mean()
     assert davidson == pytest.approx(float(losses.davidson(first, second, outcome, -0.3)), abs=1e-9)
     decided = compared(ranked((1, 2), margin=0.7))
-    plain = losses.bradley_terry(torch.tensor([0.3]).double(), torch.tensor([-0.2]).double(), margin_B=torch.tensor([0.7]))
+    plain = losses.bradley_terry(
+        torch.tensor([0.3]).double(), torch.tensor([-0.2]).double(), margin_B=torch.tensor([0.7])
+    )
     found = Likelihood("bradley-terry", decided, margins=True)(np.array([0.3, -0.2])).loss_Q[0]
     assert found == pytest.approx(float(plain), abs=1e-7)
     rank_BK = rng.permuted(np.tile([1, 2, 3, 3, 4], (20, 1)), axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from palaestra.rewards import head_model, score
 from palaestra.rewards.card import model_card
 from palaestra.rewards.config import RewardConfig
 from palaestra.rewards.head_model import HeadReward
-from palaestra.rewards.model import Reward, UncertainReward, load_reward
+from palaestra.rewards.model import UncertainReward, load_reward
 from palaestra.rewards.page import write_reward_page
 from palaestra.rewards.rules import rule
 from palaestra.rewards.score import agreement, read_replies, score_replies, write_scores
 from palaestra.rewards.train import Trained, train_head
+from palaestra.schema import Message
 from palaestra.store.preferences import write_preferences
 
 CONFIG = RewardConfig(features="words", rounds=10, members=4)
@@ -33,7 +35,9 @@ def trained() -> Trained:
     return train_head(FOUND, CONFIG, Words(), name="r")
 
 
-def test_a_trained_reward_is_read_again_and_scores_the_same(trained, tmp_path: Path, monkeypatch) -> None:
+def test_a_trained_reward_is_read_again_and_scores_the_same(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(head_model, "featurizer", lambda _name, _specs: Words())
     card = model_card("r", CONFIG, trained.evaluation, "words")
     trained.reward.write(tmp_path / "run" / "model", CONFIG, {}, card)
@@ -50,7 +54,9 @@ def test_a_trained_reward_is_read_again_and_scores_the_same(trained, tmp_path: P
         load_reward(tmp_path / "run")
 
 
-def test_a_head_does_not_take_the_vectors_of_another_maker(trained, tmp_path: Path, monkeypatch) -> None:
+def test_a_head_does_not_take_the_vectors_of_another_maker(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Other(Words):
         name = "other"
 
@@ -65,34 +71,36 @@ def test_the_spread_is_larger_where_less_is_known() -> None:
     assert few.score_with_spread(PROMPTS, REPLIES)[1].mean() > 2 * many.score_with_spread(PROMPTS, REPLIES)[1].mean()
 
 
-def test_the_page_is_drawn(trained, tmp_path: Path) -> None:
+def test_the_page_is_drawn(trained: Trained, tmp_path: Path) -> None:
     write_reward_page(tmp_path / "page.html", "r <b>", trained.evaluation)
     page = (tmp_path / "page.html").read_text()
     assert page.count("<svg") == 3
     assert "r &lt;b&gt;" in page
 
 
-def test_an_interrupted_scoring_goes_on_where_it_was(tmp_path: Path, monkeypatch) -> None:
+def test_an_interrupted_scoring_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score, "CHUNK", 50)
     write_preferences(tmp_path / "p.jsonl", FOUND)
     replies = read_replies(tmp_path / "p.jsonl")
 
     class Failing:
-        name, left = "failing", 3
+        name = "failing"
+        left = 3
 
-        def score(self, prompts, texts):
+        def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> np.ndarray:
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt
-            return rule("rule:length").score(prompts, texts)
+            return rule("rule:length").score(prompts, replies)
 
-    failing: Reward = Failing()
+    failing = Failing()
     with pytest.raises(KeyboardInterrupt):
         score_replies(failing, replies, tmp_path / "chunks")
     Failing.left = 2  # 240 replies are five chunks, three of which are kept
     reward_N, spread_N = score_replies(Failing(), replies, tmp_path / "chunks")
     np.testing.assert_array_equal(reward_N, rule("rule:length").score(PROMPTS, REPLIES))
     found = agreement(replies, reward_N, 0.95)
+    assert found is not None
     assert found.pairs == 120
     assert {part.name for part in found.parts} == {"even", "odd"}
     write_scores(tmp_path / "scores.parquet", replies, reward_N, spread_N)

@@ -29,8 +29,16 @@ def test_what_is_wrong_is_said_in_the_shape_of_the_protocol() -> None:
         ({"model": "other", "input": [asked]}, 404, "model_not_found"),
         ({"model": "length", "input": []}, 400, "invalid_request_error"),
         ({"model": "length", "input": [{"prompt": "hi"}]}, 400, "invalid_request_error"),
-        ({"model": "length", "input": [{"messages": [{"role": "user", "content": "hi"}]}]}, 400, "invalid_request_error"),
-        ({"model": "length", "input": [{"prompt": "hi", "replies": ["a"] * (MOST_REPLIES + 1)}]}, 413, "request_too_large"),
+        (
+            {"model": "length", "input": [{"messages": [{"role": "user", "content": "hi"}]}]},
+            400,
+            "invalid_request_error",
+        ),
+        (
+            {"model": "length", "input": [{"prompt": "hi", "replies": ["a"] * (MOST_REPLIES + 1)}]},
+            413,
+            "request_too_large",
+        ),
     ]
     for body, status, code in cases:
         answer = client().post("/v1/rewards", json=body)

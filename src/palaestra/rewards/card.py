@@ -8,6 +8,9 @@ from __future__ import annotations
 from palaestra.rewards.config import RewardConfig
 from palaestra.rewards.evaluation import Evaluation
 
+_HEAD = "| column, log(1 + n) | log-odds | for a standard deviation | |"
+_RULE = "|---|---|---|---|"
+
 
 def lines(found: Evaluation) -> list[tuple[str, str]]:
     """What was measured, and how much it is."""
@@ -58,11 +61,11 @@ def model_card(name: str, config: RewardConfig, found: Evaluation, made_by: str)
     text = [
         f"# {name}",
         "",
-        "A reward: how good a reply to a prompt is. Differences between replies to one prompt are log-odds of being preferred;",
-        "a score by itself, and scores of different prompts, do not compare.",
+        "A reward: how good a reply to a prompt is. Differences between replies to one prompt are log-odds of being",
+        "preferred; a score by itself, and scores of different prompts, do not compare.",
         "",
         headline(found),
-        f"Vectors: {made_by}. All figures are on prompts that the model was not trained on, with {confidence} intervals",
+        f"Vectors: {made_by}. All figures are on prompts that the model has not seen, with {confidence} intervals",
         f"by prompt ({config.folds} folds, nested).",
         "",
         "| measured | |",
@@ -74,16 +77,16 @@ def model_card(name: str, config: RewardConfig, found: Evaluation, made_by: str)
             "",
             "## Style",
             "",
-            "| column, log(1 + n) | log-odds | for a standard deviation | |",
+            _HEAD,
             "|---|---|---|---|",
             *effects,
         ]
     if found.style.absent:
-        text += ["", f"No two replies differ in, or others foretell: {', '.join(found.style.absent)}."]
+        text += ["", f"Replies hardly ever differ in, or other columns foretell: {', '.join(found.style.absent)}."]
     if parts:
         text += ["", "## Parts", "", "| | | accuracy | pairs |", "|---|---|---|---|", *parts]
     text += [
         "",
-        "It was made by these preferences and is worth as much on others as they are alike. It is not a judge of facts.",
+        "It is worth as much on other preferences as they are like these. It is no judge of facts.",
     ]
     return "\n".join(text) + "\n"

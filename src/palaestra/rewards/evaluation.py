@@ -42,7 +42,7 @@ class StyleReport(BaseModel):
 
     effects: tuple[StyleEffect, ...]
     absent: tuple[str, ...]
-    """Columns in which no two replies differ, or that follow from the others."""
+    """Columns in which replies hardly ever differ, or that follow from the others."""
     length_correlation: Figure | None
     """Of differences of the score with differences of log length; as the reward is given."""
     length_correlation_whole: Figure | None

@@ -1,6 +1,6 @@
 """Replies of a file, scored in chunks that are kept: an interrupted run goes on where it was.
 
-    preferences     whatever `store/preferences.py` reads: every reply, and how often the better one has the higher reward
+    preferences     whatever `store/preferences.py` reads: every reply; how often is the better one higher?
     answers         question_id, model, text, with a file of prompts
     any table       prompt (text or messages) and reply (also response, answer, output); reference for verifiers
 

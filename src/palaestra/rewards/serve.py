@@ -1,11 +1,13 @@
 """A reward as an endpoint.
 
-    POST /v1/rewards    {"model": NAME, "input": [{"messages": [...]} or {"prompt": text or messages, "replies": [...]}]}
+    POST /v1/rewards    {"model": NAME, "input": [{"messages": [...]} or {"prompt": ..., "replies": [...]}]}
                         -> {"data": [{"index": 0, "rewards": [...], "spreads": [...] or null}]}
     GET  /v1/models
 
-`messages` ends with the assistant's reply. Errors have the shape of the OpenAI protocol. Requests are scored one after the
-other, away from the event loop: a model has one processor. Not here: chat (`gateway/server.py`).
+`messages` ends with the assistant's reply; a prompt is a text or messages. Errors have the shape of the OpenAI
+protocol. Requests are scored one after the other, away from the event loop: a model has one processor.
+
+Not here: chat (`gateway/server.py`).
 """
 
 from __future__ import annotations

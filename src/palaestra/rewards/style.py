@@ -25,6 +25,8 @@ from palaestra.store.markdown import count_in_texts
 
 COLUMNS: dict[Style, tuple[str, ...]] = {"length": ("length",), "markdown": ("header", "list", "bold")}
 _SOME = 1e-9
+_FEWEST = 10
+"""Rankings whose replies differ in a column, for it to count: with fewer its coefficient may well be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,15 @@ def style_columns(
     """The columns that differ among replies to the same prompt, those that are left out of the score first.
 
     Returns:
-        The columns, and the names of those in which no two replies differ, or which follow from the others.
+        The columns, and the names of those in which replies differ in fewer than ten rankings, or which follow from the
+        others.
     """
     order = [*debias, *(name for name in style if name not in debias)]
     names = [column for name in order for column in COLUMNS[name]]
     if not names:
         return StyleColumns((), 0, np.zeros((len(texts), 0))), ()
     value_NS = style_of(texts, names)
-    kept = _independent(comparisons.centred(value_NS))
+    kept = _independent(comparisons.centred(value_NS), comparisons)
     out = sum(len(COLUMNS[name]) for name in debias)
     columns = StyleColumns(tuple(names[place] for place in kept), sum(place < out for place in kept), value_NS[:, kept])
     return columns, tuple(name for place, name in enumerate(names) if place not in kept)
@@ -68,7 +71,7 @@ def foretold(style_NS: Floats, value_NK: Floats, comparisons: Comparisons) -> Fl
     )
 
 
-def _independent(centred_NS: Floats) -> list[int]:
+def _independent(centred_NS: Floats, comparisons: Comparisons) -> list[int]:
     kept: list[int] = []
     for place in range(centred_NS.shape[1]):
         column_N = centred_NS[:, place]
@@ -76,6 +79,7 @@ def _independent(centred_NS: Floats) -> list[int]:
         if kept:
             known_NK = centred_NS[:, kept]
             rest_N = column_N - known_NK @ np.linalg.lstsq(known_NK, column_N, rcond=None)[0]
-        if np.linalg.norm(rest_N) > _SOME * max(float(np.linalg.norm(column_N)), 1.0):
+        differ = len(np.unique(comparisons.of_N[np.abs(column_N) > _SOME]))
+        if differ >= _FEWEST and np.linalg.norm(rest_N) > _SOME * max(float(np.linalg.norm(column_N)), 1.0):
             kept.append(place)
     return kept
