@@ -8,7 +8,7 @@ like what is long. Both then score the same two replies.
     palaestra reward train votes.jsonl --out fair --debias length,markdown  without
     palaestra reward score fair new.jsonl --out scores
 
-Run it: `python tutorials/107_votes_to_rewards.py [FOLDER]`. It takes a minute.
+Run it: `python tutorials/107_votes_to_rewards.py [FOLDER]`. It takes a minute or two.
 """
 
 import json
@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-THINGS = [
+THINGS = ["the tides", "a rainbow", "rust", "yeast", "an eclipse", "thunder", "tea", "glass", "soap", "echoes", "frost"]
     "the tides",
     "a rainbow",
     "rust",
