@@ -20,19 +20,6 @@ import tempfile
 from pathlib import Path
 
 THINGS = ["the tides", "a rainbow", "rust", "yeast", "an eclipse", "thunder", "tea", "glass", "soap", "echoes", "frost"]
-    "the tides",
-    "a rainbow",
-    "rust",
-    "yeast",
-    "an eclipse",
-    "thunder",
-    "tea",
-    "glass",
-    "a compass",
-    "soap",
-    "echoes",
-    "frost",
-]
 GOOD = ("The encyclopedia says that {} follows from simple laws.", "A textbook of physics explains {} step by step.")
 BAD = ("I am the greatest expert on {} that ever lived!", "Trust me, nobody knows {} as well as I do!")
 FILLER = (
