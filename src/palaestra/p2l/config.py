@@ -17,11 +17,11 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind = "grounded"
-    """What a vote is: bradley-terry (a tie is half a win), rao-kupper (ties), grounded (ties, and both bad)."""
+    kind: Kind | Literal["auto"] = "auto"
+    """bradley-terry (a tie is half a win), rao-kupper (ties), grounded (ties and both bad); auto goes by the votes."""
     features: str = "local:minilm"
     """What makes vectors of prompts: local:minilm, gguf:smollm2, or a model of --models with an endpoint."""
-    components: int = Field(default=128, ge=1)
+    components: int = Field(default=64, ge=1)
     """How many principal components of the vectors the head sees, at most."""
     spread: float | Literal["auto"] = "auto"
     """How far strengths move from prompt to prompt a priori, log odds; 0 is one board for all; auto chooses by folds."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from palaestra.errors import InputError
-from palaestra.p2l.kernel import loss_pass, tie_parameter
+from palaestra.p2l.kernel import loss_pass, tie_parameter, vote_losses
 from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind
 from palaestra.stats.parts import on_threads, ranges
 from palaestra.store.prompted_votes import PromptedVotes
@@ -34,6 +34,7 @@ _SMALL = 1e-4
 _MOST_STEPS = 400
 _SLOPE = 1e-8
 _GAIN = 1e-12
+_AT_ONCE = 65_536
 _CURVATURE = 0.2
 """Of the loss of one vote between two models that are about level."""
 
@@ -145,6 +146,26 @@ def fit(
     weights = empty.unflat(cast("Floats", found.x) * scale_Q)
     likelihood = -_loss(votes, z_PK, kind, weights)[0]
     return Fit(weights, likelihood, int(found.nit), converged=bool(found.nit < _MOST_STEPS))
+
+
+def at_votes(weights: Weights, z_PK: Vectors, votes: PromptedVotes, kind: Kind) -> tuple[Floats, Floats, Floats]:
+    """The strengths of both sides of each vote on its prompt, and the parameter of ties there."""
+    sides = [np.empty(len(votes)), np.empty(len(votes))]
+    for start in range(0, len(votes), _AT_ONCE):
+        here = slice(start, start + _AT_ONCE)
+        z_BK = z_PK[votes.prompt_B[here]]
+        for side_B, model_B in zip(sides, (votes.first_B[here], votes.second_B[here]), strict=True):
+            side_B[here] = weights.a_M[model_B] + np.einsum("bk,bk->b", z_BK, weights.w_MK[model_B])
+    if kind == "bradley-terry":
+        return sides[0], sides[1], np.zeros(len(votes))
+    shape_P = tie_parameters(kind, weights.tie_C[0] + z_PK @ weights.tie_C[1:])
+    return sides[0], sides[1], shape_P[votes.prompt_B]
+
+
+def losses_of(weights: Weights, z_PK: Vectors, votes: PromptedVotes, kind: Kind) -> Floats:
+    """The negative log-likelihood of each vote, natural logarithm, whatever its weight."""
+    first_B, second_B, shape_B = at_votes(weights, z_PK, votes, kind)
+    return vote_losses(int(VOTE_MODELS[kind]), votes.outcome_B, first_B, second_B, shape_B)
 
 
 def widened(weights: Weights, components: int) -> Weights:
