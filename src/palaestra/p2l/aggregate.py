@@ -14,7 +14,7 @@ so it is `stats/newton.py` that finds it. Not here: a board as a record (`leader
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,6 @@ from palaestra.stats.rows import table_rows
 Floats = NDArray[np.float64]
 
 
-
 @dataclass(frozen=True, slots=True)
 class SetBoard:
     """Strengths of M models on a set of prompts, the parameter of ties (None for `bradley-terry`), and R members' own.
@@ -44,7 +43,7 @@ class SetBoard:
     draws_RM: Floats | None = None
 
 
-def board_of(kind: Kind, found: Coefficients, weight_P: Floats | None = None) -> SetBoard:
+def board_of(kind: Kind, found: Coefficients, weight_P: Floats | Sequence[float] | None = None) -> SetBoard:
     """The board of a set of prompts, with that of each member of the ensemble.
 
     Args:
@@ -97,7 +96,7 @@ def wins_of(kind: Kind, found: Coefficients, weight_P: Floats | None = None) -> 
     return score_M / max(len(score_M) - 1, 1)
 
 
-def checked_weights(prompts: int, weight_P: Floats | Iterable[float] | None) -> Floats:
+def checked_weights(prompts: int, weight_P: Floats | Sequence[float] | None) -> Floats:
     """Weights of prompts, all one if left out.
 
     Raises:

@@ -19,11 +19,14 @@ def card_of(head: Head, name: str) -> str:
     if report["tried"]:
         gain, se = report["gain"], report["gain_se"]
         lines += [
-            f"- held-out log loss {report['held_out_log_loss']:.4f} a vote, {gain:.4f} ± {se:.4f} below one board for all",
+            f"- held-out log loss {report['held_out_log_loss']:.4f} a vote, {gain:.4f} ± {se:.4f} below one board",
             "",
             "| spread | held-out log loss | gain on the plain board | its standard error |",
             "|---|---|---|---|",
-            *(f"| {t['spread']:g} | {t['log_loss']:.5f} | {t['gain']:+.5f} | {t['gain_se']:.5f} |" for t in report["tried"]),
+            *(
+                f"| {t['spread']:g} | {t['log_loss']:.5f} | {t['gain']:+.5f} | {t['gain_se']:.5f} |"
+                for t in report["tried"]
+            ),
         ]
     lines += ["", *(f"- {text}" for text in warnings_of(head))]
     return "\n".join(lines).rstrip() + "\n"

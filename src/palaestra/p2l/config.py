@@ -24,7 +24,7 @@ class TrainConfig(BaseModel):
     components: int = Field(default=64, ge=1)
     """How many principal components of the vectors the head sees, at most."""
     spread: float | Literal["auto"] = "auto"
-    """How far strengths move from prompt to prompt a priori, log odds; 0 is one board for all; auto chooses by folds."""
+    """How far strengths move from prompt to prompt a priori, log odds; 0 is one board; auto chooses by folds."""
     folds: int = Field(default=5, ge=2)
     """Parts into which prompts are dealt to choose the spread."""
     members: int = Field(default=32, ge=0)

@@ -2,7 +2,7 @@
 
     head        the trained model
     plain       one board of all training votes
-    neighbours  the votes on the k training prompts that are nearest (cosine of their vectors), shrunk to the plain board
+    neighbours  the votes on the k nearest training prompts (cosine of vectors), shrunk to the plain board
     category    the votes on training prompts of the same category, shrunk to the plain board
 
 Each foretells votes on prompts that training has not seen. Log losses are of the same likelihood, and differences are
@@ -54,7 +54,7 @@ class Method(Struct):
     gain: Figure
     accuracy: Figure | None
     calibration_error: float
-    settings: dict[str, float] = {}
+    settings: dict[str, float]
 
 
 class Evaluation(Record):

@@ -54,15 +54,15 @@ class Projection:
         value_K, basis_DK = np.linalg.eigh(covariance_DD / len(x_PD))
         value_K, basis_DK = value_K[::-1][:components], basis_DK[:, ::-1][:, :components]
         there_K = value_K > _LEAST_VARIANCE * max(float(np.square(mean_D).sum()), float(value_K.sum()))
-        basis_DK = basis_DK[:, there_K] * np.sign(basis_DK[np.abs(basis_DK).argmax(axis=0), range(len(value_K))])[there_K]
+        basis_DK = (
+            basis_DK[:, there_K] * np.sign(basis_DK[np.abs(basis_DK).argmax(axis=0), range(len(value_K))])[there_K]
+        )
         scale = np.sqrt(value_K[there_K].sum()) if there_K.any() else 1.0
         return cls(mean_D, np.ascontiguousarray(basis_DK / scale))
 
     def __call__(self, x_PD: Vectors) -> Vectors:
         """The head's vectors, shape (P, K)."""
-        parts = [
-            (x_PD[start : start + 65_536] - self.mean_D) @ self.basis_DK for start in range(0, len(x_PD), 65_536)
-        ]
+        parts = [(x_PD[start : start + 65_536] - self.mean_D) @ self.basis_DK for start in range(0, len(x_PD), 65_536)]
         return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
 
 
@@ -142,7 +142,9 @@ class Head:
                 report=config["report"],
             )
         except KeyError as error:
-            raise InputError(f"found no {error.args[0]} in the model of {folder}, expected one; train it anew") from error
+            raise InputError(
+                f"found no {error.args[0]} in the model of {folder}, expected one; train it anew"
+            ) from error
 
 
 class HeadBoards:
@@ -194,7 +196,9 @@ class HeadBoards:
 
 def prompt_hashes(prompts: Sequence[str]) -> NDArray[np.uint64]:
     """A number for each prompt, sorted, by which it is known again; spaces around it do not matter."""
-    digests = [hashlib.blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in prompts]
+    digests = [
+        hashlib.blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in prompts
+    ]
     return np.sort(np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64))
 
 

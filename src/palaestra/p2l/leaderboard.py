@@ -34,7 +34,7 @@ def leaderboard(
     boards: PromptBoards,
     prompts: Sequence[str],
     *,
-    weight_P: Floats | None = None,
+    weight_P: Floats | Sequence[float] | None = None,
     category: str = "prompts",
     confidence: float = 0.95,
     seed: int = 0,

@@ -83,7 +83,7 @@ def _by_neighbours(  # noqa: PLR0917 - of two callers
     k = min(k, len(there))
 
     def near(prompt: int) -> Places:
-        return there[np.argpartition(-(known_PD @ fresh_PD[prompt]), k - 1)[:k]]
+        return there[np.argpartition(-(known_PD @ fresh_PD[prompt]), k - 1)[:k]].astype(np.int64)
 
     return _local(kind, seen, fresh, near, lean)
 

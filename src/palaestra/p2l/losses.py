@@ -2,7 +2,7 @@
 
 With d = beta_first - beta_second, all of shape (B,), outcomes 0 first wins, 1 second wins, 2 tie, 3 both bad:
 
-    bradley-terry  -log sigmoid(d) or -log sigmoid(-d); a tie, or both bad, is half of each        Bradley and Terry (1952)
+    bradley-terry  -log sigmoid(d) or -log sigmoid(-d); a tie, or both bad, is half of each    Bradley and Terry (1952)
     rao-kupper     P(first) = sigmoid(d - eta), P(second) = sigmoid(-d - eta), the rest is a tie   Rao and Kupper (1967)
     grounded       P(first) = A / (A + theta B + 1), P(second) likewise, P(both bad) = 1 / (1 + A + B), the rest is a
                    tie; A = e^beta_first, B = e^beta_second, theta = 1 + e^s                       Frick et al. (2025)

@@ -128,7 +128,9 @@ def kind_for(votes: PromptedVotes, kind: str) -> Kind:
             "models and two different outcomes to learn from"
         )
     if kind == "auto":
-        return "grounded" if there[_TIE] and there[_BOTH_BAD] else "rao-kupper" if there[_TIE:].any() else "bradley-terry"
+        return (
+            "grounded" if there[_TIE] and there[_BOTH_BAD] else "rao-kupper" if there[_TIE:].any() else "bradley-terry"
+        )
     if kind == "grounded" and not there[_TIE:].all():
         raise InputError(
             "found no tie or no both-bad vote, expected some of both for the kind grounded; take rao-kupper (ties) or "
@@ -178,7 +180,7 @@ def _path(  # noqa: PLR0917 - of one caller
         loss_B = np.concatenate([losses_of(one, z_PK, held, kind) for one, (_, held) in zip(at, parts, strict=True)])
         gain = mean(plain_B - loss_B, prompt_B, _CONFIDENCE, weight_B)
         loss = float(np.average(loss_B, weights=weight_B))
-        tried.append({"spread": spread, "log_loss": loss, "gain": gain.value, "gain_se": float(gain.se)})
+        tried.append({"spread": spread, "log_loss": loss, "gain": gain.value, "gain_se": gain.se or 0.0})
         tell("spread", number + 1, len(SPREADS))
         best = int(np.argmin([one["log_loss"] for one in tried]))
         if number + 1 - best >= _RISES:
@@ -201,7 +203,7 @@ def _report(votes: PromptedVotes, found: Fit, choice: Choice) -> dict[str, Any]:
     chosen = [one for one in choice.tried if one["spread"] == choice.spread]
     return {
         "votes": float(votes.weight_B.sum()),
-        "prompts": int(len(np.unique(votes.prompt_B))),
+        "prompts": len(np.unique(votes.prompt_B)),
         "iterations": found.steps,
         "log_likelihood": found.log_likelihood,
         "converged": found.converged,
@@ -211,5 +213,3 @@ def _report(votes: PromptedVotes, found: Fit, choice: Choice) -> dict[str, Any]:
         "gain": chosen[0]["gain"] if chosen else None,
         "gain_se": chosen[0]["gain_se"] if chosen else None,
     }
-
-
