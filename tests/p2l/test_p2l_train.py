@@ -1,4 +1,4 @@
-"""A head recovers what the world is made of, falls back on the plain board, and is refused what it cannot learn from."""
+"""A head recovers the truth of a world, falls back on the plain board, and refuses what nobody can learn from."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_evaluation_leaves_out_prompts_of_training_and_refuses_strangers() -> No
     assert {one.name for one in found.methods} == {"head", "plain", "neighbours", "category"}
     assert found.head_against["plain"].lower is not None
     assert found.head_against["plain"].lower > 0
-    with pytest.raises(InputError, match="all .* are on prompts of training"):
+    with pytest.raises(InputError, match=r"all .* are on prompts of training"):
         evaluate(head, made.votes.of_prompts(seen_P), made.x_PD)
     with pytest.raises(InputError, match="'stranger'"):
         evaluate(head, replace(made.votes, models=("stranger", *made.votes.models[1:])), made.x_PD)
