@@ -74,12 +74,17 @@ reward.command("palaestra.cli.reward_train:train")
 reward.command("palaestra.cli.reward_score:score")
 reward.command("palaestra.cli.reward_serve:serve")
 
+p2l = cyclopts.App(name="p2l", help="A leaderboard for every prompt.")
+p2l.command("palaestra.cli.p2l_train:train")
+p2l.command("palaestra.cli.p2l_board:board")
+p2l.command("palaestra.cli.p2l_evaluate:evaluate")
+
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, reward, models):
+for room in (arena, rank, bench, judge, reward, p2l, models):
     app.command(room)
 
 
