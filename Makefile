@@ -6,6 +6,9 @@ UV := UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip
 READY := .venv/.ready
 PORT ?= 8000
 
+# Where this is set, each of the many processes of a test run compiles the libraries anew: 20 s for torch and transformers.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-system check e2e bench bench-rank bench-judge pictures pins clean
 
