@@ -41,6 +41,7 @@ Row = dict[str, Any]
 
 _IDS = ("id", "pair_id", "question_id", "uid")
 _PROMPTS = ("prompt", "instruction", "question", "input")
+_LABELS = ("hard_prompt", "easy_prompt", "if_prompt", "math_prompt", "is_code", "sim")
 _STYLES = ("concise", "detailed", "markdown")
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+", "postgres:")
 _TURN = re.compile(r"\n\n(Human|Assistant):")
@@ -184,6 +185,7 @@ def _preference(fields: Row, row: Row, number: int) -> Preference:
         "language": _text_or_none(row, "language"),
         "voter": _text_or_none(row, "voter", "judge", "judge_hash"),
         "source": _text_or_none(row, "source"),
+        "labels": {name: str(row[name]).lower() for name in _LABELS if row.get(name) is not None},
         "weight": 1.0 if row.get("weight") is None else float(row["weight"]),
     }
     empty = [place for place, reply in enumerate(fields["replies"], start=1) if not isinstance(reply, str)]
@@ -304,12 +306,11 @@ def _ppe(row: Row) -> Iterator[Row]:
 def _ranked(row: Row) -> Iterator[Row]:
     answers = [(float(one["rank"]), one["answer"], one.get("model")) for one in row["answers"]]
     places = {rank: place for place, rank in enumerate(sorted({rank for rank, _, _ in answers}), start=1)}
-    models = tuple(model for _, _, model in answers)
     yield {
         "prompt": _prompt(row),
         "replies": tuple(answer for _, answer, _ in answers),
         "ranks": tuple(places[rank] for rank, _, _ in answers),
-        "models": models if any(models) else (),
+        "models": tuple(model for _, _, model in answers) if any(answer[2] for answer in answers) else (),
     }
 
 

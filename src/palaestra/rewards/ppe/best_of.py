@@ -66,7 +66,9 @@ def pair_wins(reward_PN: Floats, right_PN: Floats) -> tuple[Floats, Floats]:
     return np.where(pairs_PNN, (1 + sign_PNN) / 2, 0.0).sum(axis=(1, 2)), pairs_PNN.sum(axis=(1, 2)).astype(float)
 
 
-def auc_by_rounds(reward_B: Floats, right_B: NDArray[np.bool_], prompt_B: NDArray[np.intp], weight_RP: Floats) -> Floats:
+def auc_by_rounds(
+    reward_B: Floats, right_B: NDArray[np.bool_], prompt_B: NDArray[np.intp], weight_RP: Floats
+) -> Floats:
     """The area under the ROC curve over all replies of all prompts, each prompt weighted, shape (R,).
 
     It is the chance that a right reply has a higher reward than a wrong one, to whatever prompts; level ones are half.

@@ -178,9 +178,7 @@ def _plain(people_B: Floats, choice_B: Floats, weight_RB: Floats) -> dict[str, F
 def _cells(ballots: Ballots) -> tuple[csr_array, int]:
     """Which cell of a table of models by models each vote adds to, from both sides, shape (2B, M²)."""
     size = len(ballots.models)
-    cell_B = np.concatenate(
-        [ballots.first_B * size + ballots.second_B, ballots.second_B * size + ballots.first_B]
-    )
+    cell_B = np.concatenate([ballots.first_B * size + ballots.second_B, ballots.second_B * size + ballots.first_B])
     ones = np.ones(len(cell_B))
     return csr_array((ones, (np.arange(len(cell_B)), cell_B)), shape=(len(cell_B), size**2)), size
 
@@ -217,7 +215,9 @@ def _mean_row_correlation(people_RMM: Floats, proxy_RMM: Floats, games_RMM: Floa
 
 def _board_rounds(board: DrawnBoard, reference: DrawnBoard) -> dict[str, Floats]:
     """Measures of a board against another, and of both with the noise of each of their common rounds."""
-    noises = [np.vstack([np.zeros(len(one.score_M)), one.draws_RM - one.draws_RM.mean(axis=0)]) for one in (board, reference)]
+    noises = [
+        np.vstack([np.zeros(len(one.score_M)), one.draws_RM - one.draws_RM.mean(axis=0)]) for one in (board, reference)
+    ]
     ours, theirs = (_standings(one, noise_RM) for one, noise_RM in zip((board, reference), noises, strict=True))
     found = measures(ours, theirs, np.ones_like(noises[0]), _RULES)
     return {name: found[name] for name in BOARD_METRICS}

@@ -24,7 +24,9 @@ CHUNK = 512
 """Replies, or pairs, that are kept at once."""
 
 
-def kept_scores(proxy: Scored, replies: Sequence[Reply], folder: Path | None = None, tell: Tell | None = None) -> Floats:
+def kept_scores(
+    proxy: Scored, replies: Sequence[Reply], folder: Path | None = None, tell: Tell | None = None
+) -> Floats:
     """Scores of replies, shape (N,).
 
     Args:

@@ -139,7 +139,9 @@ def function_proxy(name: str, spec: str) -> Proxy:
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"found no function {spec!r} ({error}), expected module:function") from error
     takes = [
-        one for one in inspect.signature(function).parameters.values() if one.default is one.empty and one.kind in _PLACED
+        one
+        for one in inspect.signature(function).parameters.values()
+        if one.default is one.empty and one.kind in _PLACED
     ]
     kinds: dict[int, Callable[[str, Callable[..., Any]], Proxy]] = {2: ScoringFunction, 3: ComparingFunction}
     if len(takes) not in kinds:

@@ -121,7 +121,9 @@ def _grouped(path: Path, rows: Sequence[Row], domain: str, *, given: bool) -> It
         replies, right = [], []
         for number, row in found:
             if row.get("response") is None or row.get("prompt") != found[0][1].get("prompt"):
-                raise InputError(f"{path}: row {number}: found no response, or another prompt than the question's first")
+                raise InputError(
+                    f"{path}: row {number}: found no response, or another prompt than the question's first"
+                )
             try:
                 right.append(_right(row.get("correct")))
             except ValueError as error:
