@@ -69,12 +69,17 @@ judge.command("palaestra.cli.judge_forecast:backtest")
 judge.command("palaestra.cli.judge_formats:alpaca")
 judge.command("palaestra.cli.judge_formats:grades")
 
+reward = cyclopts.App(name="reward", help="Preferences become rewards.")
+reward.command("palaestra.cli.reward_train:train")
+reward.command("palaestra.cli.reward_score:score")
+reward.command("palaestra.cli.reward_serve:serve")
+
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, models):
+for room in (arena, rank, bench, judge, reward, models):
     app.command(room)
 
 

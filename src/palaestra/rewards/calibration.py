@@ -2,8 +2,8 @@
 
     log loss      minus the mean logarithm of the chance that was given to what happened
     Brier score   the mean squared gap between chance and what happened                         Brier (1950)
-    slope         what differences would have to be multiplied by to be log-odds; 1 holds, below 1 is too sure (Cox, 1958).
-                  One over it is the temperature of Guo et al. (2017)
+    slope         what differences would have to be multiplied by to be log-odds; 1 holds, below 1 is too sure
+                  (Cox, 1958). One over it is the temperature of Guo et al. (2017)
     reliability   pairs in classes by the chance of the one that is held to be better, and the share that went its way
 
 A pair has no first side by nature, so that every pair is looked at from the side that is held to be better. Level pairs
@@ -81,6 +81,7 @@ def calibrate(
     won_B: NDArray[np.bool_],
     cluster_B: Integers,
     weight_B: Floats,
+    *,
     confidence: float,
     classes: int = 8,
 ) -> Calibration:

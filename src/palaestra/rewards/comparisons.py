@@ -1,7 +1,7 @@
 """Preferences as arrays: replies, who of them was preferred to whom, and which prompts belong together.
 
-Axes: `_N` replies, `_Q` preferences (one prompt's replies with their ranks), `_B` pairs of replies. Prompts that are the
-same text are one cluster: folds and resampling never part them. Not here: features, and the likelihoods.
+Axes: `_N` replies, `_Q` preferences (one prompt's replies with their ranks), `_B` pairs of replies. Prompts that are
+the same text are one cluster: folds and resampling never part them. Not here: features, and the likelihoods.
 """
 
 from __future__ import annotations
@@ -118,6 +118,6 @@ def _check_both_classes(preferences: Sequence[Preference]) -> None:
         raise InputError("found no preference with a weight above zero, expected some to learn from")
     if not kinds["decided"]:
         raise InputError(
-            f"found {kinds['level']} preferences whose replies are level and {kinds['same']} whose replies are the same "
-            "text, expected some where one reply is better than another"
+            f"found {kinds['level']} preferences whose replies are level and {kinds['same']} whose replies are the "
+            "same text, expected some where one reply is better than another"
         )

@@ -83,7 +83,7 @@ def cross_fit(
     these = likelihood.comparisons
     fold_Q = folds_of(these.cluster_Q, folds, seed)
     ridges = (np.inf, *RIDGES) if ridge is None else (np.inf, ridge)
-    jobs = [(fold,) for fold in range(folds)]
+    jobs: list[tuple[int, ...]] = [(fold,) for fold in range(folds)]
     jobs += [pair for pair in combinations(range(folds), 2) if ridge is None]
     paths: dict[tuple[int, ...], list[Fit]] = {}
     for done, left in enumerate(jobs, start=1):

@@ -2,8 +2,8 @@
 
 Prompts are weighted instead of drawn (the Bayesian bootstrap of Rubin, 1981): all preferences on one prompt share an
 exponential weight. The ridge stays what it is. Intervals of style coefficients come from all rounds, Student's t at
-their standard deviation; the first few rounds are kept as members of an ensemble, whose standard deviation at a reply is the
-spread of its score (Lakshminarayanan, Pritzel and Blundell, 2017, who train them from different starts).
+their standard deviation; the first few rounds are kept as members of an ensemble, whose standard deviation at a reply
+is the spread of its score (Lakshminarayanan, Pritzel and Blundell, 2017, who train them from different starts).
 
 Members are centred at the replies that they were trained on: a level that all rewards share has no meaning.
 """
@@ -22,7 +22,7 @@ from palaestra.rewards.likelihood import Likelihood
 
 
 class StyleEffect(BaseModel):
-    """A coefficient of style: log-odds for one more in log(1 + count), and for one standard deviation of a difference."""
+    """A coefficient of style: log-odds for one more in log(1 + count), and for a standard deviation of differences."""
 
     model_config = ConfigDict(frozen=True)
 

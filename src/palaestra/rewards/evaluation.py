@@ -119,9 +119,9 @@ class Judged:
         """The correlation of differences, from whichever side they are looked at; None where one has none."""
         d_B, e_B = self.differences(reward_N), self.differences(other_N)
         place_B, clusters = clustered.numbered(self.cluster_B)
-        sums_GK = np.stack(
+        sums_GK: Floats = np.stack(
             [np.bincount(place_B, self.weight_B * part_B, clusters) for part_B in (d_B * e_B, d_B**2, e_B**2)], axis=1
-        )
+        ).astype(np.float64)
         if not (sums_GK.sum(axis=0)[1:] > 0).all():
             return None
 
@@ -154,6 +154,7 @@ def evaluate(
     crossed: CrossFit,
     preferences: Sequence[Preference],
     comparisons: Comparisons,
+    *,
     law: Law,
     log_length_N: Floats,
     effects: tuple[StyleEffect, ...],
@@ -189,7 +190,7 @@ def evaluate(
         accuracy_style_alone=judged.accuracy(crossed.style_N),
         accuracy_longer=judged.accuracy(log_length_N),
         gain_on_style_alone=judged.mean(hits["reward_N"] - hits["style_N"]),
-        calibration=calibrate(chance_B, judged.won_B, judged.cluster_B, judged.weight_B, confidence),
+        calibration=calibrate(chance_B, judged.won_B, judged.cluster_B, judged.weight_B, confidence=confidence),
         style=style,
         parts=judged.parts(crossed.reward_N, preferences),
     )

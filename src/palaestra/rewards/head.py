@@ -169,13 +169,13 @@ def fit_path(
     found: list[Fit] = []
     at = start or Fit(np.zeros(design.column_NC.shape[1]), likelihood.start, np.inf)
     for ridge in ridges:
-        at = _fit(likelihood, design, ridge, weight_Q, at, _EXACT if exact else _NEAR)
+        at = _fit(likelihood, design, ridge, weight_Q, start=at, ends=_EXACT if exact else _NEAR)
         found.append(at)
     return found
 
 
 def _fit(
-    likelihood: Likelihood, design: Design, ridge: float, weight_Q: Floats, start: Fit, ends: dict[str, float]
+    likelihood: Likelihood, design: Design, ridge: float, weight_Q: Floats, *, start: Fit, ends: dict[str, float]
 ) -> Fit:
     """The maximum under one ridge."""
     free = design.styles if np.isinf(ridge) else design.column_NC.shape[1]

@@ -71,7 +71,7 @@ class HeadReward:
 
     def score_with_spread(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> tuple[Floats, Floats]:
         """Rewards, and the standard deviation over the members."""
-        vector_ND = vectors(self.maker, self.views, prompts, replies, self.kept)
+        vector_ND = vectors(self.maker, self.views, prompts, replies, folder=self.kept).astype(np.float64)
         if not np.isfinite(vector_ND).all():
             raise InputError(f"found vectors of {self.maker.name} with NaN or infinity, expected numbers")
         reward_RN = self.weights.rewards(vector_ND, replies)

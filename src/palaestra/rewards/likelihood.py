@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb
 from typing import Literal
 
@@ -117,14 +117,19 @@ class Likelihood:
         count, replies = len(these.weight_Q), len(reward_N)
         slope_B = self._share_B * by_d_B
         return Losses(
-            np.bincount(self._of_B, self._share_B * loss_B, count),
-            np.bincount(these.first_B, slope_B, replies) - np.bincount(these.second_B, slope_B, replies),
-            np.bincount(self._of_B, self._share_B * by_shape_B, count),
+            _summed(self._of_B, self._share_B * loss_B, count),
+            _summed(these.first_B, slope_B, replies) - _summed(these.second_B, slope_B, replies),
+            _summed(self._of_B, self._share_B * by_shape_B, count),
         )
 
     @cached_property
     def _sets(self) -> _ChoiceSets:
         return _choice_sets(self.comparisons)
+
+
+def _summed(place_E: Integers, value_E: Floats, size: int) -> Floats:
+    """The sum of the values at each place."""
+    return np.bincount(place_E, value_E, size).astype(np.float64)
 
 
 def _pair(law: Law, d_B: Floats, outcome_B: NDArray[np.int8], shape: float, margin_B: Floats) -> tuple[Floats, ...]:
@@ -176,10 +181,10 @@ class _ChoiceSets:
         most_S = np.maximum.reduceat(reward_E, self.start_S)
         part_E = np.exp(reward_E - most_S[self.set_E])
         sum_S = np.add.reduceat(part_E, self.start_S)
-        loss_Q = np.bincount(self.of_S, self.factor_S * (most_S + np.log(sum_S)), self.preferences)
-        loss_Q -= np.bincount(self.of_N, self.counted_N * reward_N, self.preferences)
+        loss_Q = _summed(self.of_S, self.factor_S * (most_S + np.log(sum_S)), self.preferences)
+        loss_Q -= _summed(self.of_N, self.counted_N * reward_N, self.preferences)
         slope_E = self.factor_S[self.set_E] * part_E / sum_S[self.set_E]
-        by_reward_N = np.bincount(self.reply_E, slope_E, len(reward_N)) - self.counted_N
+        by_reward_N = _summed(self.reply_E, slope_E, len(reward_N)) - self.counted_N
         return Losses(loss_Q, by_reward_N, np.zeros(self.preferences))
 
 
@@ -190,9 +195,9 @@ def _choice_sets(comparisons: Comparisons) -> _ChoiceSets:
     factors: list[float] = []
     of: list[int] = []
     counted_N = np.zeros(len(of_N))
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges.tolist()):
         for members, factor in _terms(rank_N[start:end].tolist()):
-            sets.append(tuple(int(start) + place for place in members))
+            sets.append(tuple(start + place for place in members))
             factors.append(factor)
             of.append(int(of_N[start]))
         worst = rank_N[start:end] == rank_N[start:end].max()

@@ -6,8 +6,8 @@ r"""Rewards that nobody has to train: rules, and verifiers that hold a reply aga
     rule:exact          1 where the final answer is that of the reference, else 0
     rule:choice         1 where the letter that is chosen is the reference's, else 0
 
-A final answer is what stands in the last \boxed{}, else after the last `####`, else after the last "answer is" or "answer:",
-else the last line. Two are the same if they are equal as numbers (1,000 is 1000, 0.50 is \frac{1}{2}, 50% is 0.5), else
+A final answer is what stands in the last \boxed{}, else after the last `####`, else after the last "answer is" or
+"answer:", else the last line. Two are the same if they are equal as numbers (1,000 is 1000, 0.50 is \frac{1}{2}, 50% is 0.5), else
 as texts without case, blanks, dollar signs and a final stop. No algebra: x + 1 is not 1 + x.
 
 A reference belongs to a prompt: the record's label `reference`, or a table's column, by the text of the prompt.
@@ -53,7 +53,7 @@ class Rule:
         self.name = name
         self._score = score
 
-    def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> Floats:  # noqa: ARG002 - a reward's face
+    def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> Floats:  # noqa: ARG002 - the face
         """The reward of each reply."""
         return self._score(replies)
 
@@ -80,7 +80,7 @@ class Verifier:
         texts = [asked(prompt) for prompt in prompts]
         if missing := next((text for text in texts if text not in self._references), None):
             raise InputError(
-                f"{self.name}: found no reference for the prompt {missing[:60]!r}, expected a label or a column `reference`"
+                f"{self.name}: found no reference for the prompt {missing[:60]!r}, expected a label or column `reference`"
             )
         pairs = zip(texts, replies, strict=True)
         return np.array([float(self._agrees(reply, self._references[text])) for text, reply in pairs])
@@ -137,7 +137,7 @@ def same_choice(reply: str, reference: str) -> bool:
 
 
 def chosen(reply: str) -> str | None:
-    """The letter that a reply chooses: after "answer", in a box, alone on a line, or in brackets; the last of its kind."""
+    """The letter that a reply chooses: after "answer", in a box, alone on a line, or in brackets; the last such."""
     for pattern in _CHOSEN:
         if found := pattern.findall(reply):
             return str(found[-1]).upper()
@@ -158,7 +158,7 @@ def _boxed(text: str) -> str | None:
 
 def _plain(text: str) -> str:
     text = _LATEX_SPACE.sub(" ", _LATEX_WRAP.sub(r"\1", _LATEX_FRACTION.sub(r"\1/\2", text)))
-    text = text.replace("\\%", "%").replace("\\$", "").replace("$", "").replace("**", "").replace("−", "-")
+    text = text.replace("\\%", "%").replace("\\$", "").replace("$", "").replace("**", "").replace("\u2212", "-")
     return re.sub(r"\s+", "", _THOUSANDS.sub("", text)).rstrip(".").casefold()
 
 

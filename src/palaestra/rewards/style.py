@@ -63,7 +63,9 @@ def style_columns(
 
 def foretold(style_NS: Floats, value_NK: Floats, comparisons: Comparisons) -> Floats:
     """Coefficients of the regression of columns on style, among replies to the same prompt, shape (S, K)."""
-    return np.linalg.lstsq(comparisons.centred(style_NS), comparisons.centred(value_NK), rcond=None)[0]
+    return np.linalg.lstsq(comparisons.centred(style_NS), comparisons.centred(value_NK), rcond=None)[0].astype(
+        np.float64
+    )
 
 
 def _independent(centred_NS: Floats) -> list[int]:

@@ -72,7 +72,7 @@ def train_head(
     replies = [reply for one in preferences for reply in one.replies]
     prompts = [preferences[place].prompt for place in comparisons.of_N]
     views = config.views or default_views(config.features)
-    vector_ND = vectors(maker, views, prompts, replies, folder, _stage(tell, "vectors")).astype(float)
+    vector_ND = vectors(maker, views, prompts, replies, folder=folder, tell=_stage(tell, "vectors")).astype(float)
     columns, absent = style_columns(replies, comparisons, config.style, config.debias)
     design = designed(vector_ND, columns, comparisons, maker.name)
     crossed = cross_fit(
@@ -83,7 +83,16 @@ def train_head(
     )
     effects = style_effects(design, crossed.fit, rounds, config.confidence)
     length_N = style_of(replies, ["length"])[:, 0]
-    evaluation = evaluate(crossed, preferences, comparisons, law, length_N, effects, absent, config.confidence)
+    evaluation = evaluate(
+        crossed,
+        preferences,
+        comparisons,
+        law=law,
+        log_length_N=length_N,
+        effects=effects,
+        absent=absent,
+        confidence=config.confidence,
+    )
     fits = [crossed.fit, *rounds[: config.members]]
     weights = Weights.of(design, fits, vector_ND.mean(axis=0), _means(columns.value_NS))
     reward = HeadReward(name, weights, maker, views, law, crossed.fit.shape, folder)

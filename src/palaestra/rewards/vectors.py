@@ -74,6 +74,7 @@ def vectors(
     views: Sequence[View],
     prompts: Sequence[Sequence[Message]],
     replies: Sequence[str],
+    *,
     folder: Path | None = None,
     tell: Tell = lambda _done, _all: None,
 ) -> Features:
