@@ -73,6 +73,7 @@ reward = cyclopts.App(name="reward", help="Preferences become rewards.")
 reward.command("palaestra.cli.reward_train:train")
 reward.command("palaestra.cli.reward_score:score")
 reward.command("palaestra.cli.reward_serve:serve")
+reward.command("palaestra.cli.reward_ppe:ppe")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")

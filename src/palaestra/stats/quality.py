@@ -17,7 +17,8 @@ Touching intervals do not overlap. Two rules differ where an interval has no wid
     notebook   with l_i <= l_j, they overlap iff l_j < u_i: a point inside another interval overlaps with it
     strict     iff the greater l < the smaller u: a point never overlaps with anything
 
-Two points in one place are never separated. Not here: which rounds an interval comes from; that is the room's (`judge/agreement.py`, `rewards/ppe/human.py`).
+Two points in one place are never separated. Not here: which rounds an interval comes from; that is the rooms'
+(`judge/agreement.py`, `rewards/ppe/human.py`).
 """
 
 from __future__ import annotations

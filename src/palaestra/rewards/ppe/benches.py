@@ -3,7 +3,7 @@
     subsets        accuracy of each subset (or source, or file); level scores are half
     RewardBench    Chat, Chat Hard and Safety are accuracies over all their pairs; Reasoning is the mean of mathematics
                    and of code over all languages; the score is the mean of the four (the old prior sets are left out)
-    RM-Bench       an item's three styles of right and of wrong answer make nine pairs: normal where both have one style,
+    RM-Bench       an item's three styles of right and of wrong answer make nine pairs: normal where both have one,
                    hard where the wrong one is dressed up more, easy where the right one is; the score is the mean of
                    the three
     JudgeBench     knowledge, reasoning, mathematics, coding, by source

@@ -6,7 +6,7 @@ exact, since whichever of them are drawn, each is as likely to be picked. The cu
 
     curve(1)    the mean correctness, whatever the reward
     curve(N)    the correctness of what is on top
-    oracle      the curve of a reward that is the correctness itself: C(N - right, K) / C(N, K) is the chance of no right
+    oracle      the curve of a reward that is the correctness itself: with C(N - right, K) / C(N, K) none is right
 
 Not here: metrics of curves (`correctness.py`).
 """
@@ -56,7 +56,7 @@ def _shared_by_level(sorted_PN: Floats, right_PN: Floats) -> Floats:
 
 
 def pair_wins(reward_PN: Floats, right_PN: Floats) -> tuple[Floats, Floats]:
-    """Over pairs of a right and a wrong reply to one prompt: how many the reward orders rightly, and how many there are.
+    """Over pairs of a right and a wrong reply to one prompt: how many the reward orders rightly, and their number.
 
     A level pair is half a win. Both have shape (P,).
     """

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from palaestra.errors import InputError
 from palaestra.pictures.drawing import altair, styled
 from palaestra.pictures.palette import DIVERGING, INK, MANY, ON_STRONG, RISING, SOFT
@@ -59,10 +61,10 @@ def figures_chart(found: ProxyEvaluation, side: Side, metric: str) -> TopLevelMi
     if not rows:
         raise InputError(f"found no figure {metric} of the side {side}, expected some to draw")
     alt = altair()
-    values = [row["value"] for row in rows]
-    least, most = min(values), max(max(values), min(values) + 1e-9)
+    values = [float(row["value"]) for row in rows]
+    least, reach = min(values), max(np.ptp(values), 1e-9)
     for row in rows:
-        row["class"] = min(int(5 * (row["value"] - least) / (most - least)), 4)
+        row["class"] = min(int(5 * (float(row["value"]) - least) / reach), 4)
     chart = _heat(alt, rows, list(found.proxies), "class", list(RISING), strong={3, 4})
     return styled(chart, f"{metric.replace('_', ' ').capitalize()}, by domain", f"{side} side; darker is higher")
 
@@ -83,9 +85,10 @@ def foretold_chart(found: ProxyEvaluation, result: str) -> TopLevelMixin:
     if not rows:
         raise InputError(f"found no correlation with {result!r}, expected downstream results")
     alt = altair()
-    order = list(dict.fromkeys(row["row"] for row in rows))
+    order = list(dict.fromkeys(str(row["row"]) for row in rows))
     chart = _heat(alt, rows, order, "class", list(DIVERGING), strong={0, 1, 7, 8})
-    about = f"Pearson's correlation over {max(row['rewards'] for row in rows)} rewards; metrics of which less is better turned"
+    most = max(one.rewards for one in found.downstream if one.result == result)
+    about = f"Pearson's correlation over {most} rewards; metrics of which less is better are turned"
     return styled(chart, f"What foretold: {result}", about)
 
 
@@ -96,7 +99,7 @@ def _panel(alt: Any, found: ProxyEvaluation, domain: str, colors: Any, dashes: A
         if one.domain == domain
         for k, (value, low, high) in enumerate(zip(one.value, one.lower, one.upper, strict=True), start=1)
     ]
-    size = max(row["K"] for row in rows)
+    size = max(len(one.value) for one in found.curves if one.domain == domain)
     ticks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= size]
     legend = alt.Legend(title=None, orient="right", symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1)
     x = alt.X("K:Q", scale=alt.Scale(type="log", base=2), title="K", axis=alt.Axis(values=ticks, format="d"))

@@ -1,8 +1,8 @@
 """The views of people's votes: overall, by kind of prompt, by category, by language.
 
 The seven of Preference Proxy Evaluations are read from the labels that its file carries: hard, easy, instruction
-following, math and coding from hard_prompt, easy_prompt, if_prompt, math_prompt and is_code; similar are the pairs whose
-replies are most alike, the upper fifth by `sim` (the published threshold is not known to us: this one is ours).
+following, math and coding from hard_prompt, easy_prompt, if_prompt, math_prompt and is_code; similar are the pairs
+whose replies are most alike, the upper fifth by `sim` (the published threshold is not known to us: this one is ours).
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def evaluate(
     curves: list[Curve] = []
     warnings: list[str] = []
     if human:
-        found += _human(proxies, human_votes(human), config, maker, asking, warnings)
+        found += _human(proxies, human_votes(human), config, maker, asking=asking, warnings=warnings)
     if samples:
         more, curves = _correctness(proxies, samples, config, asking)
         found += more
@@ -164,6 +164,7 @@ def _human(
     votes: HumanVotes,
     config: PpeConfig,
     maker: BoardMaker,
+    *,
     asking: _Asking,
     warnings: list[str],
 ) -> list[Figure]:

@@ -10,8 +10,8 @@ Over votes on two replies, of which the proxy prefers one (level scores are half
                         of the board made from the proxy's choices against the board of people's votes, both
                         Bradley-Terry with a tie as half a win (`stats/quality.py`, the notebook's rule of overlap)
 
-Intervals are over other prompts, votes on one prompt together. Boards are made by whoever is passed in, and their rounds
-are the same prompts for people and for all proxies.
+Intervals are over other prompts, votes on one prompt together. Boards are made by whoever is passed in, and their
+rounds are the same prompts for people and for all proxies.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ def span(lower: float | None, upper: float | None, form: str = ".3f") -> str:
 def _about(found: ProxyEvaluation) -> str:
     settings = found.settings
     return (
-        f"{len(found.proxies)} proxies; {100 * settings.confidence:g}% intervals over prompts, {settings.rounds} rounds "
-        f"({settings.board_rounds} of boards), seed {settings.seed}. A gap is the proxy's figure minus that of "
+        f"{len(found.proxies)} proxies; {100 * settings.confidence:g}% intervals over prompts, {settings.rounds} "
+        f"rounds ({settings.board_rounds} of boards), seed {settings.seed}. A gap is the proxy's figure minus that of "
         f"{found.proxies[0]}, over the same prompts."
     )
 

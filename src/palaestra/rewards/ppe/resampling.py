@@ -46,7 +46,7 @@ class Figure(Struct):
 def prompt_weights(prompts: int, rounds: int, seed: int) -> Floats:
     """How often each prompt is there, shape (1 + R, P): ones first, then draws with replacement."""
     drawn = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), size=rounds)
-    return np.vstack([np.ones(prompts), drawn])
+    return np.vstack([np.ones(prompts), drawn.astype(float)])
 
 
 def mean_by_rounds(value_P: Floats, weight_RP: Floats, share_P: Floats | None = None) -> Floats:

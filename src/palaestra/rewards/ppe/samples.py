@@ -1,8 +1,7 @@
 """Many replies to one prompt, each right or wrong: the correctness side's files, read as they are published.
 
-    best of K   a row a prompt: prompt, response_1 ... response_N, scores (a list of N, right or wrong), and question_id,
-                model_name, sampled_conflict_pairs (pairs of a right and a wrong reply, numbered from 0) where known
-    long        a row a reply: question_id, prompt, response, correct; domain, model where known
+    best of K   a row a prompt: prompt, response_1 ... response_N, scores (a list of N, right or wrong), and
+                question_id, model_name, sampled_conflict_pairs (pairs of a right and a wrong reply, from 0) where known
 
 A file of best of K is one domain, named by the file; in a long one the column `domain` says which. Not here: votes and
 preferences (`store/preferences.py`).
@@ -11,7 +10,7 @@ preferences (`store/preferences.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ Row = Mapping[str, Any]
 
 _RESPONSE = re.compile(r"response_(\d+)")
 _PUBLISHED = re.compile(r"(?:PPE-)?(.+?)(?:-Best-of-K)?(?:-train)?")
-_RIGHT = {True: True, False: False, 1: True, 0: False, "1": True, "0": False, "true": True, "false": False,
+_RIGHT = {True: True, False: False, "1": True, "0": False, "true": True, "false": False,
           "True": True, "False": False, "1.0": True, "0.0": False}  # fmt: skip
 
 
@@ -76,7 +75,7 @@ def _domain_of(path: Path) -> str:
     return found[1] if found else stem
 
 
-def _numbered(path: Path, rows: Sequence[Row], translate: Any) -> Iterator[Samples]:  # noqa: ANN401 - a function of row and number
+def _numbered(path: Path, rows: Sequence[Row], translate: Callable[[Row, int], Samples]) -> Iterator[Samples]:
     for number, row in enumerate(rows, start=1):
         try:
             yield translate(row, number)
