@@ -63,8 +63,8 @@ def read_samples(path: str | Path, domain: str | None = None) -> tuple[Samples, 
         found = list(_grouped(path, rows, domain or named, given=domain is not None))
     else:
         raise InputError(
-            f"{path}: found the columns {', '.join(rows[0])}, expected prompt, response_1 ... response_N and scores, or "
-            "question_id, prompt, response and correct"
+            f"{path}: found the columns {', '.join(rows[0])}, expected prompt, response_1 ... response_N and scores, "
+            "or question_id, prompt, response and correct"
         )
     return _distinct(path, found)
 
