@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from palaestra.errors import InputError
-from palaestra.judge.agreement import Agreement, Over, agreement, recentred, standings
+from palaestra.judge.agreement import Agreement, Over, agreement, standings
 from palaestra.judge.board_files import ScoredBoard
-from palaestra.judge.quality import MEASURES, SIGNED, Rules, measures
+from palaestra.stats.quality import MEASURES, SIGNED, Rules, measures, recentred
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "judgments" / "arena-hard"
 real = pytest.mark.skipif(not SHARED.is_dir(), reason="the published data is not beside this checkout")

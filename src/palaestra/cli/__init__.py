@@ -73,6 +73,7 @@ reward = cyclopts.App(name="reward", help="Preferences become rewards.")
 reward.command("palaestra.cli.reward_train:train")
 reward.command("palaestra.cli.reward_score:score")
 reward.command("palaestra.cli.reward_serve:serve")
+reward.command("palaestra.cli.reward_ppe:ppe")
 
 p2l = cyclopts.App(name="p2l", help="A leaderboard for every prompt.")
 p2l.command("palaestra.cli.p2l_train:train")

@@ -1,8 +1,8 @@
 """How far two boards agree, and how well each separates its models, every measure with its own bootstrap interval.
 
-The measures are those of `quality.py`. An interval says where a measure would be on average if the whole were done
-again with the same settings: with other votes (each round adds noise to all scores, as the boards know it, and moves
-their intervals along), with other models like these (each round draws models with replacement), or both.
+The measures are those of `stats/quality.py`. An interval says where a measure would be on average if the whole were
+done again with the same settings: with other votes (each round adds noise to all scores, as the boards know it, and
+moves their intervals along), with other models like these (each round draws models with replacement), or both.
 
 A board that already has noise, and gets more in each round, has other measures on average: more pairs look separated,
 correlations are lower. So the rounds are moved to the measure itself: on the scale arcsin x, with measures from 0 to 1
@@ -26,8 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from palaestra.judge.board_files import ScoredBoard, read_board
 from palaestra.judge.common_models import Common, common_models, read_names
-from palaestra.judge.quality import MEASURES, SIGNED, Rules, Standings, measures
 from palaestra.schema.record import Record, Struct
+from palaestra.stats.quality import MEASURES, SIGNED, Rules, Standings, measures, recentred
 
 Floats = NDArray[np.float64]
 
@@ -167,25 +167,6 @@ def standings(board: ScoredBoard, noise_RM: Floats) -> Standings:
     """A board with noise added, its intervals moved along, R times."""
     moved = (values + noise_RM for values in (board.score_M, board.lower_M, board.upper_M, board.mean_M))
     return Standings(*moved, board.variance_M)
-
-
-def recentred(value: float, drawn_R: Floats, confidence: float, *, signed: bool) -> tuple[float, float]:
-    """The interval of a measure from its bootstrap rounds, as above; NaN if it, or each of its rounds, is NaN.
-
-    Args:
-        value: the measure.
-        drawn_R: its rounds; those in which it is not defined are left out.
-        confidence: of the interval.
-        signed: whether it goes from -1 to 1, else from 0 to 1.
-    """
-    drawn_R = drawn_R[~np.isnan(drawn_R)]
-    if np.isnan(value) or not len(drawn_R):
-        return np.nan, np.nan
-    at, turned_R = (np.arcsin(np.clip(x if signed else 2 * x - 1, -1, 1)) for x in (value, drawn_R))
-    ends_2 = np.quantile(turned_R - turned_R.mean(), [(1 - confidence) / 2, (1 + confidence) / 2])
-    low, high = (float(end) for end in np.sin(np.clip(at + ends_2, -np.pi / 2, np.pi / 2)))
-    low, high = (low, high) if signed else ((1 + low) / 2, (1 + high) / 2)
-    return min(low, value), max(high, value)  # noise may go one way only; and rounding
 
 
 def _number(value: float) -> float | None:

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtri
 
-from palaestra.judge.agreement import recentred
 from palaestra.judge.items import Items, gaps, items
 from palaestra.schema.record import Record, Struct
+from palaestra.stats.quality import recentred
 
 Floats = NDArray[np.float64]
 

@@ -71,8 +71,8 @@ def mean(value_B: Floats, cluster_B: Integers, confidence: float, weight_B: Floa
     return around(found, _root(sums_G), len(value_B), clusters, confidence)
 
 
-def share(hit_B: NDArray[np.bool_], cluster_B: Integers, confidence: float) -> Estimate:
-    """The share of rows of which something is true. Shape (B,), at least one row."""
+def share(hit_B: NDArray[np.bool_] | Floats, cluster_B: Integers, confidence: float) -> Estimate:
+    """The share of rows of which something is true, or half true. Shape (B,), at least one row."""
     plain = mean(hit_B.astype(float), cluster_B, confidence)
     p, rows, clusters = plain.value, plain.rows, plain.clusters
     if plain.se is None:

@@ -31,6 +31,8 @@ from palaestra.schema import Message, Winner
 Row = dict[str, Any]
 Translate = Callable[[Row], Iterator[Row]]
 
+LABELS = ("hard_prompt", "easy_prompt", "if_prompt", "math_prompt", "is_code", "sim")
+"""Columns of PPE that are kept as labels."""
 IDS = ("id", "pair_id", "question_id", "uid")
 _PROMPTS = ("prompt", "instruction", "question", "input")
 _STYLES = ("concise", "detailed", "markdown")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from palaestra.errors import InputError
 from palaestra.schema import Battle, Preference, from_table, to_table
-from palaestra.store.preference_rows import FORMATS, IDS, Row, Translate, recognised
+from palaestra.store.preference_rows import FORMATS, IDS, LABELS, Row, Translate, recognised
 from palaestra.store.records import read_rows, write_lines
 from palaestra.whole_file import whole_file
 
@@ -137,6 +137,7 @@ def _preference(fields: Row, row: Row, number: int) -> Preference:
         "language": _text_or_none(row, "language"),
         "voter": _text_or_none(row, "voter", "judge", "judge_hash"),
         "source": _text_or_none(row, "source"),
+        "labels": {name: str(row[name]).lower() for name in LABELS if row.get(name) is not None},
         "weight": 1.0 if row.get("weight") is None else float(row["weight"]),
     }
     empty = [place for place, reply in enumerate(fields["replies"], start=1) if not isinstance(reply, str)]

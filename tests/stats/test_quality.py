@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from palaestra.judge.quality import MEASURES, Overlap, Rules, Standings, measures, separated
+from palaestra.stats.quality import MEASURES, Overlap, Rules, Standings, measures, separated
 
 RULES = Rules("notebook", "strict")
 scores = st.integers(0, 6).map(float)
@@ -163,6 +163,6 @@ def test_rounds_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Standings(score_RM, score_RM - 1, score_RM + 1, score_RM, np.ones(5))
     reference = Standings(score_RM[::-1], score_RM[::-1] - 1, score_RM[::-1] + 1, score_RM, np.ones(5))
     whole = measures(board, reference, np.ones((7, 5)), RULES)
-    monkeypatch.setattr("palaestra.judge.quality._CELLS", 50)
+    monkeypatch.setattr("palaestra.stats.quality._CELLS", 50)
     for name, values_R in measures(board, reference, np.ones((7, 5)), RULES).items():
         np.testing.assert_array_equal(values_R, whole[name])

@@ -17,7 +17,8 @@ Touching intervals do not overlap. Two rules differ where an interval has no wid
     notebook   with l_i <= l_j, they overlap iff l_j < u_i: a point inside another interval overlaps with it
     strict     iff the greater l < the smaller u: a point never overlaps with anything
 
-Two points in one place are never separated. Not here: intervals of these measures (`agreement.py`).
+Two points in one place are never separated. Not here: which rounds an interval comes from; that is the rooms'
+(`judge/agreement.py`, `rewards/ppe/human.py`).
 """
 
 from __future__ import annotations
@@ -87,6 +88,29 @@ def measures(board: Standings, reference: Standings, weight_RM: Floats, rules: R
         for rows in (slice(start, start + step) for start in range(0, rounds, step))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in MEASURES}
+
+
+def recentred(value: float, drawn_R: Floats, confidence: float, *, signed: bool) -> tuple[float, float]:
+    """The interval of a measure from its bootstrap rounds; NaN if it, or each of its rounds, is NaN.
+
+    A measure of what has noise, and gets more in each round, is another on average. So the rounds are moved to the
+    measure itself: on the scale arcsin x, with measures from 0 to 1 as 2x - 1, an interval is the measure plus the
+    quantiles of (round - mean of the rounds), cut at the ends of the scale.
+
+    Args:
+        value: the measure.
+        drawn_R: its rounds; those in which it is not defined are left out.
+        confidence: of the interval.
+        signed: whether it goes from -1 to 1, else from 0 to 1.
+    """
+    drawn_R = drawn_R[~np.isnan(drawn_R)]
+    if np.isnan(value) or not len(drawn_R):
+        return np.nan, np.nan
+    at, turned_R = (np.arcsin(np.clip(x if signed else 2 * x - 1, -1, 1)) for x in (value, drawn_R))
+    ends_2 = np.quantile(turned_R - turned_R.mean(), [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = (float(end) for end in np.sin(np.clip(at + ends_2, -np.pi / 2, np.pi / 2)))
+    low, high = (low, high) if signed else ((1 + low) / 2, (1 + high) / 2)
+    return min(low, value), max(high, value)  # noise may go one way only; and rounding
 
 
 def separated(lower_RM: Floats, upper_RM: Floats, rule: Overlap) -> Bools:
