@@ -10,7 +10,7 @@ PORT ?= 8000
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system check e2e bench bench-rank bench-judge pictures pins clean
+.PHONY: help setup demo test test-system check e2e bench bench-rank bench-judge bench-rewards pictures pins clean
 
 help:  ## list these tasks
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -47,7 +47,7 @@ check: setup  ## lint, format, types, and the import rules of the house
 e2e: setup  ## only the stories in a real browser, with their figures
 	$(BIN)/pytest tests/e2e -s
 
-bench: bench-rank bench-judge  ## measure, against named peers, in one run
+bench: bench-rank bench-judge bench-rewards  ## measure, against named peers, in one run
 
 bench-rank: setup .venv-peers/.ready  ## ranking against its peers: seconds, memory, agreement, into docs/benchmarks/
 	$(BIN)/python tests/benchmarks/rank/run.py --out docs/benchmarks/rank.md
@@ -57,6 +57,13 @@ bench-judge: setup  ## boards and runs of judges against Arena-Hard's method and
 	$(BIN)/python tests/benchmarks/judge/run.py --out docs/benchmarks/judge.md
 	$(BIN)/python tests/benchmarks/judge/weak_judge.py --out docs/benchmarks/weak_judge.md
 	$(BIN)/pytest -q -s -k published tests/judge/test_agreement.py tests/judge/test_alpaca.py tests/judge/test_length_controlled.py tests/recipes
+
+bench-rewards: setup  ## rewards, their evaluation, prompt boards and routing, into docs/benchmarks/ (the real data is beside the project)
+	$(BIN)/python tests/benchmarks/rewards/pairs.py --out docs/benchmarks/rewards.md
+	$(BIN)/python tests/benchmarks/rewards/ppe.py --out docs/benchmarks/ppe.md
+	$(BIN)/python tests/benchmarks/rewards/downstream.py --out docs/benchmarks/ppe_downstream.md
+	$(BIN)/python tests/benchmarks/rewards/p2l.py --out docs/benchmarks/p2l.md
+	$(BIN)/python tests/benchmarks/rewards/routing.py --out docs/benchmarks/routing.md
 
 pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
 	$(BIN)/python docs/images/make_ranking.py
