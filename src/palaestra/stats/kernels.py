@@ -5,7 +5,7 @@ rows
 do by themselves is done in blocks that stay in the nearest cache and compile to vectors. Each loop works on a range of
 pairs and adds to the sums that it is given. Python is not needed while they run.
 
-Not here: who calls them with what (`passes.py`).
+Not here: who calls them with what (`passes.py`), the model without covariates and shape (`pair_kernels.py`).
 """
 
 from __future__ import annotations
