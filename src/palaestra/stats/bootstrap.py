@@ -90,7 +90,7 @@ def exponential_draws() -> Floats:
 def _without_distinctions(problem: Problem) -> Rows:
     """The rows, where they are sums of votes of weight one with ties and both bad as one wherever the model knows none.
 
-    The sum of two Gammas is the Gamma of their sum: the weights of a round have the same distribution, from fewer draws.
+    The sum of two Gammas is the Gamma of their sum: the weights of a round keep their distribution, from fewer draws.
     """
     rows = problem.rows
     if len(rows.source_B) or problem.model is VoteModel.GROUNDED or not np.array_equal(rows.weight_B, rows.square_B):

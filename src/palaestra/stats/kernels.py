@@ -1,9 +1,8 @@
 """The loops over votes, compiled.
 
 Rows of one pair lie together (`rows.py`), so what they share is read once and the matrix is touched once a pair; what
-rows
-do by themselves is done in blocks that stay in the nearest cache and compile to vectors. Each loop works on a range of
-pairs and adds to the sums that it is given. Python is not needed while they run.
+rows do by themselves is done in blocks that stay in the nearest cache and compile to vectors. Each loop works on a
+range of pairs and adds to the sums that it is given. Python is not needed while they run.
 
 Not here: who calls them with what (`passes.py`), the model without covariates and shape (`pair_kernels.py`).
 """
