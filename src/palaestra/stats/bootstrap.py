@@ -18,9 +18,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import Maximum, Problem, maximise
 from palaestra.stats.parts import on_threads, parts_of
-from palaestra.stats.passes import NO_CLUSTERS, Parameters, Resampling
+from palaestra.stats.passes import NO_CLUSTERS, Parameters, Resampling, outcome_tables
+from palaestra.stats.rows import Rows, table_rows
 
 Floats = NDArray[np.float64]
 
@@ -49,9 +51,10 @@ def bootstrap(
     Raises:
         numpy.linalg.LinAlgError: a round cannot be maximised.
     """
-    problem = maximum.problem
+    problem = replace(maximum.problem, rows=_without_distinctions(maximum.problem))
     rows = problem.rows
     counts_B = rows.weight_B**2 / rows.square_B
+    importance_B = rows.weight_B / counts_B
     single = bool(np.all(np.abs(counts_B - 1) < 1e-9))  # noqa: PLR2004 - one, but for rounding
     draws = exponential_draws()
 
@@ -63,7 +66,8 @@ def bootstrap(
             found = maximise(problem, maximum.at, last_step=_LAST_STEP, resampling=hashed)
         else:
             gamma_B = np.random.default_rng(stream).standard_gamma(counts_B)
-            found = maximise(_reweighted(maximum, gamma_B / counts_B), maximum.at, last_step=_LAST_STEP)
+            drawn = replace(problem, rows=replace(rows, weight_B=gamma_B * importance_B))
+            found = maximise(drawn, maximum.at, last_step=_LAST_STEP)
         if progress is not None:
             progress()
         return _flat(found.at, problem.model.shapes)
@@ -83,8 +87,18 @@ def exponential_draws() -> Floats:
     return np.maximum(1 + spread, 1e-6)
 
 
-def _reweighted(maximum: Maximum, factor_B: Floats) -> Problem:
-    return replace(maximum.problem, rows=maximum.problem.rows.reweighted(factor_B))
+def _without_distinctions(problem: Problem) -> Rows:
+    """The rows, where they are sums of votes of weight one with ties and both bad as one wherever the model knows none.
+
+    The sum of two Gammas is the Gamma of their sum: the weights of a round keep their distribution, from fewer draws.
+    """
+    rows = problem.rows
+    if len(rows.source_B) or problem.model is VoteModel.GROUNDED or not np.array_equal(rows.weight_B, rows.square_B):
+        return rows
+    tables_OMM = outcome_tables(rows)
+    tables_OMM[2] += tables_OMM[3]
+    tables_OMM[3] = 0.0
+    return table_rows(tables_OMM)
 
 
 def _flat(at: Parameters, shapes: int) -> Floats:

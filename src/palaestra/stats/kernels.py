@@ -1,11 +1,10 @@
 """The loops over votes, compiled.
 
 Rows of one pair lie together (`rows.py`), so what they share is read once and the matrix is touched once a pair; what
-rows
-do by themselves is done in blocks that stay in the nearest cache and compile to vectors. Each loop works on a range of
-pairs and adds to the sums that it is given. Python is not needed while they run.
+rows do by themselves is done in blocks that stay in the nearest cache and compile to vectors. Each loop works on a
+range of pairs and adds to the sums that it is given. Python is not needed while they run.
 
-Not here: who calls them with what (`passes.py`).
+Not here: who calls them with what (`passes.py`), the model without covariates and shape (`pair_kernels.py`).
 """
 
 from __future__ import annotations
@@ -26,25 +25,11 @@ from palaestra.stats.likelihoods import (
     softplus_fast,
     win_probability,
 )
+from palaestra.stats.pair_kernels import multiplier, weight_of
 
 _BT, _RK, _DAVIDSON, _GROUNDED = (int(model) for model in VoteModel)
 _BLOCK = 256
 BINS = 10
-
-
-@njit(inline="always")
-def _multiplier(draws: Any, seed: Any, number: Any) -> float:
-    """A hash of seed and number (splitmix64), looked up."""
-    z = seed + np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return draws[(z ^ (z >> np.uint64(31))) & np.uint64(len(draws) - 1)]
-
-
-@njit
-def _weight(weight_B: Any, r: Any) -> float:
-    """The weight of a row; one stands for all (`rows.compact`)."""
-    return weight_B[r] if len(weight_B) > 1 else weight_B[0]
 
 
 _REORDER = {"reassoc", "contract", "arcp", "nsz"}
@@ -76,10 +61,10 @@ def pass_bradley_terry(
             for r in range(n):
                 g[r] += beta * x[r]
         for r in range(n):
-            w[r] = _weight(weight_B, at + r)
+            w[r] = weight_of(weight_B, at + r)
         if resampled:
             for r in range(n):
-                w[r] *= _multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
+                w[r] *= multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
         for r in range(n):
             g[r], h[r] = bradley_terry(outcome_B[at + r], g[r])
         if middle:
@@ -149,11 +134,11 @@ def pass_general(
             n = min(_BLOCK, end - at)
             g, h = local[0], local[3]
             for r in range(n):
-                w[r] = _weight(weight_B, at + r)
+                w[r] = weight_of(weight_B, at + r)
                 g[r] = gap
             if resampled:
                 for r in range(n):
-                    w[r] *= _multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
+                    w[r] *= multiplier(draws, seed, cluster_B[at + r] if clustered else at + r)
             for f in range(features):
                 for r in range(n):
                     g[r] += beta_F[f] * x_FB[f, at + r]
@@ -238,7 +223,7 @@ def cluster_pass(
                 local[1, 0] = local[2, 0] = 0.0
             else:
                 _general(model, outcome_B[r], d, (theta_M[i] + theta_M[j]) / 2, shape, local, 0)
-            w = _weight(weight_B, r)
+            w = weight_of(weight_B, r)
             g, c = w * local[0, 0], w * local[1, 0] / 2
             score_Q[i] += g + c
             score_Q[j] -= g - c
@@ -279,7 +264,7 @@ def forecast_pass(
             n = 0
             for r in range(at, min(at + _BLOCK, start_P[pair + 1])):
                 held[n] = r
-                n += _weight(weight_B, r) != 0.0
+                n += weight_of(weight_B, r) != 0.0
             d[:n] = gap
             for f in range(len(x_FB)):
                 for k in range(n):
@@ -292,7 +277,7 @@ def forecast_pass(
                     expected[k] = win_probability(model, d[k], level, shape)
                     said[k] = -log_probability(model, outcome_B[held[k]], d[k], level, shape)
             for k in range(n):
-                w, o = _weight(weight_B, held[k]), outcome_B[held[k]]
+                w, o = weight_of(weight_B, held[k]), outcome_B[held[k]]
                 y = 1.0 if o == 0 else (0.0 if o == 1 else 0.5)
                 sums_2O[0, o] += w
                 sums_2O[1, o] -= w * (said[k] + (1.0 - y) * d[k] if model == _BT else said[k])
@@ -322,7 +307,7 @@ def likelihood_pass(
             for r in range(n):
                 o = outcome_B[at + r]
                 y = 1.0 if o == 0 else (0.0 if o == 1 else 0.5)
-                total += _weight(weight_B, at + r) * (y * d[r] - softplus_fast(d[r]))
+                total += weight_of(weight_B, at + r) * (y * d[r] - softplus_fast(d[r]))
             at += n
     return total
 
@@ -336,7 +321,7 @@ def table_pass(
     for pair in range(low, high):
         sum_O[:] = 0.0
         for r in range(start_P[pair], start_P[pair + 1]):
-            sum_O[outcome_B[r]] += _weight(weight_B, r)
+            sum_O[outcome_B[r]] += weight_of(weight_B, r)
         for o in range(len(sum_O)):
             summed_OMM[o, first_P[pair], second_P[pair]] = sum_O[o]
 
@@ -347,8 +332,8 @@ def deal_pass(
 ) -> None:  # fmt: skip
     """Weights of rows drawn zero times and once."""
     for r in range(low, high):
-        held_B[r] = _weight(weight_B, r) * _multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
-        seen_B[r] = _weight(weight_B, r) - held_B[r]
+        held_B[r] = weight_of(weight_B, r) * multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
+        seen_B[r] = weight_of(weight_B, r) - held_B[r]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -370,4 +355,4 @@ def slope_pass(
             else:
                 _general(model, outcome_B[r], d, (theta_M[i] + theta_M[j]) / 2, shape, local, 0)
             level = (direction_Q[i] + direction_Q[j]) / 2
-            slope_B[r] = _weight(weight_B, r) * (local[0, 0] * along + local[1, 0] * level + local[2, 0] * last)
+            slope_B[r] = weight_of(weight_B, r) * (local[0, 0] * along + local[1, 0] * level + local[2, 0] * last)

@@ -28,6 +28,7 @@ from palaestra.stats.kernels import (
     table_pass,
 )
 from palaestra.stats.likelihoods import VoteModel
+from palaestra.stats.pair_kernels import likelihood_pairs, pass_pairs
 from palaestra.stats.parts import on_threads, parts_of, ranges
 from palaestra.stats.rows import Rows, compact
 
@@ -146,8 +147,14 @@ def log_likelihood(rows: Rows, model: VoteModel, at: Parameters) -> float:
     """The log-likelihood of votes, natural logarithm."""
     if model is not VoteModel.BRADLEY_TERRY:
         return forecasts(rows, model, at).log_likelihood
-    votes = _votes(rows)
-    return float(sum(_in_parts(rows, lambda low, high: likelihood_pass(*votes, at.theta_M, at.beta_F, low, high))))
+    *votes, x_FB = _votes(rows)
+
+    def part(low: int, high: int) -> float:
+        if len(x_FB):
+            return likelihood_pass(*votes, x_FB, at.theta_M, at.beta_F, low, high)
+        return likelihood_pairs(*votes, at.theta_M, low, high, NO_DRAWS, NO_CLUSTERS)
+
+    return float(sum(_in_parts(rows, part)))
 
 
 def outcome_tables(rows: Rows) -> Floats:
@@ -193,12 +200,14 @@ def _summed(
 ) -> tuple[Floats, Floats]:
     size = _size(rows, model)
     draws, seed, cluster_B = _parts_of(resampling)
+    votes = _votes(replace(rows, weight_B=weight_B))
 
     def part(low: int, high: int) -> tuple[Floats, Floats]:
         score_Q, information_QQ = np.zeros(size), np.zeros((size, size))
-        votes = _votes(replace(rows, weight_B=weight_B))
         rest = (low, high, draws, seed, cluster_B, score_Q, information_QQ)
-        if model is VoteModel.BRADLEY_TERRY:
+        if model is VoteModel.BRADLEY_TERRY and not len(rows.x_FB):
+            pass_pairs(middle, *votes[:-1], at.theta_M, *rest)
+        elif model is VoteModel.BRADLEY_TERRY:
             pass_bradley_terry(middle, *votes, at.theta_M, at.beta_F, *rest)
         else:
             pass_general(int(model), middle, *votes, at.theta_M, at.beta_F, at.shape, *rest)
