@@ -1,0 +1,357 @@
+"""Training a language model itself into a reward, whole or by LoRA (Hu et al., 2021), on TRL's RewardTrainer.
+
+TRL trains on pairs of which one is better. Here a row is one prompt with its K replies and their ranks, read in one
+pass, and the loss is any of `losses.py`; on pairs the Bradley-Terry loss is TRL's to the last digit. Prompts, not
+comparisons, are held out. A run that was killed goes on from the newest checkpoint that is whole; a loss or a gradient
+that is no number ends it with a message, before it reaches the weights.
+
+Not here: what scores with the result (`backbone_model.py`), and heads on vectors that stay as they are, which train in
+seconds where this takes hours on a processor.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from palaestra.errors import InputError, MissingPartError
+from palaestra.learn.backbone import backbone_folder, conversation_text, encode, libraries, load_tokenizer
+from palaestra.rewards.backbone_model import ABOUT_FILE, KIND, scores, weights_sha256
+from palaestra.rewards.backbone_rows import Held, Row, held_out_accuracy, rows_of, tie_strength
+from palaestra.schema import Preference
+
+WHOLE = "whole"
+"""A checkpoint has a file of this name once all else of it is there."""
+
+Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "pairwise"]
+Measure = Callable[..., None]
+
+
+class BackboneConfig(BaseModel):
+    """How a language model becomes a reward."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: str = "gguf:smollm2"
+    """The language model: `gguf:smollm2`, or a folder of Hugging Face."""
+    loss: Loss = "bradley-terry"
+    """What the fit minimises; `bradley-terry` leaves level pairs out, the others use them."""
+    method: Literal["full", "lora"] = "lora"
+    """Whether all weights are trained, or low-rank changes of them."""
+    lora_rank: int = Field(default=16, ge=1)
+    """Rank of the changes."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """At the start; it falls to nought in a straight line."""
+    epochs: int = Field(default=1, ge=1)
+    """How often each comparison is seen."""
+    steps: int | None = Field(default=None, ge=1)
+    """Steps of the optimiser in place of epochs."""
+    batch: int = Field(default=8, ge=1)
+    """Comparisons of one step."""
+    max_tokens: int = Field(default=512, ge=8)
+    """Of a prompt with its reply; of longer ones the prompt's beginning is left out."""
+    centring: float = Field(default=0.0, ge=0)
+    """Pulls the rewards of a pair towards a mean of nought (Bradley-Terry alone)."""
+    held_out: float = Field(default=0.1, ge=0, lt=1)
+    """The share of prompts on which the reward is checked and not trained."""
+    save_every: int = Field(default=50, ge=1)
+    """Steps between checkpoints, from which a killed run goes on."""
+    seed: int = 0
+    """Of the order of comparisons, the new weights and what is held out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training ended with."""
+
+    comparisons: int
+    """That were trained on."""
+    left_out: int
+    """Level pairs that the loss cannot take."""
+    steps: int
+    loss: float
+    """Mean over all steps."""
+    held: Held | None
+    """On prompts that were held out; None where none were."""
+
+
+def train_backbone(
+    preferences: Sequence[Preference],
+    config: BackboneConfig,
+    folder: Path,
+    *,
+    work: Path,
+    measure: Measure = lambda **_values: None,
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Trained:
+    """Train, and write the reward's folder, whole or not at all.
+
+    Args:
+        preferences: what people preferred.
+        config: how.
+        folder: of the reward; must not be there yet.
+        work: checkpoints of the training; what an earlier, equal run left there is gone on from.
+        measure: is told the loss of each step.
+        tell: is told the step, of how many.
+
+    Raises:
+        InputError: nothing can be learnt from these preferences; the folder is there; or the loss was no number.
+        MissingPartError: the extra `train` or the model's package is not installed.
+    """
+    if folder.exists():
+        raise InputError(f"found {folder} there already, expected a new folder for the reward")
+    _, transformers = libraries()
+    transformers.set_seed(config.seed)
+    tokenizer = load_tokenizer(config.backbone)
+    _pad_with_another_token(tokenizer, config.backbone)
+    rows = rows_of(preferences, config.loss, share=config.held_out, seed=config.seed)
+
+    def tokens(preference: Preference) -> list[list[int]]:
+        texts = (conversation_text(tokenizer, preference.prompt, reply) for reply in preference.replies)
+        return [encode(tokenizer, text, config.max_tokens)[0] for text in texts]
+
+    trainer = _trainer(config, tokenizer, [_example(row, tokens(row.preference)) for row in rows.train], work)
+    trainer.palaestra_loss = _loss(config, [row.preference for row in rows.train])
+    trainer.add_callback(_callbacks(measure, tell)())
+    done = trainer.train(resume_from_checkpoint=_newest_whole(work))
+    model = trainer.model.merge_and_unload() if config.method == "lora" else trainer.model
+    held = _held(model.eval(), [(row.preference, tokens(row.preference)) for row in rows.held], tokenizer, folder)
+    found = Trained(len(rows.train), rows.left_out, int(done.global_step), float(done.training_loss), held)
+    _write(folder, model, tokenizer, config, found)
+    return found
+
+
+def _trainer(config: BackboneConfig, tokenizer: Any, examples: list[dict[str, Any]], work: Path) -> Any:  # noqa: ANN401
+    """TRL's trainer with our rows and our losses."""
+    torch, transformers = libraries()
+    try:
+        import datasets
+        import peft
+        import trl
+    except ImportError as error:
+        raise MissingPartError(f"training a backbone needs {error.name}: pip install 'palaestra[train]'") from error
+
+    class Trainer(trl.RewardTrainer):
+        palaestra_loss: Callable[..., Any]
+
+        def _prepare_dataset(self, dataset: Any, *_: Any, **_more: Any) -> Any:  # noqa: ANN401
+            return dataset
+
+        def compute_loss(
+            self,
+            model: Any,  # noqa: ANN401 - TRL's
+            inputs: dict[str, Any],
+            return_outputs: bool = False,  # noqa: FBT001, FBT002 - TRL's
+            num_items_in_batch: Any = None,  # noqa: ANN401, ARG002 - TRL's
+        ) -> Any:  # noqa: ANN401 - TRL's
+            rank_BK = inputs["rank_BK"]
+            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+            rewards_N = outputs.logits.squeeze(-1).float()
+            reward_BK = rewards_N.new_zeros(rank_BK.shape).masked_scatter(rank_BK > 0, rewards_N)
+            loss = self.palaestra_loss(reward_BK, rank_BK, inputs["margin_B"], inputs["weight_B"])
+            if not torch.isfinite(loss):
+                raise _diverged("loss", self.state.global_step, str(self.args.output_dir))
+            return (loss, outputs) if return_outputs else loss
+
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        backbone_folder(config.backbone), num_labels=1, dtype=torch.float32, local_files_only=True
+    )
+    model.config.pad_token_id = tokenizer.pad_token_id
+    lora = peft.LoraConfig(
+        task_type="SEQ_CLS",
+        r=config.lora_rank,
+        lora_alpha=2 * config.lora_rank,
+        target_modules="all-linear",
+        modules_to_save=["score"],
+    )
+    return Trainer(
+        model=model,
+        args=_arguments(trl.RewardConfig, config, work),
+        data_collator=lambda batch: _collated(batch, tokenizer.pad_token_id),
+        train_dataset=datasets.Dataset.from_list(examples),
+        processing_class=tokenizer,
+        peft_config=lora if config.method == "lora" else None,
+    )
+
+
+def _arguments(kind: Any, config: BackboneConfig, work: Path) -> Any:  # noqa: ANN401 - TRL's
+    from palaestra.learn.backbone import resolved_dtype
+
+    return kind(
+        output_dir=str(work),
+        per_device_train_batch_size=config.batch,
+        num_train_epochs=config.epochs,
+        max_steps=config.steps or -1,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="linear",
+        logging_steps=1,
+        save_strategy="steps",
+        save_steps=config.save_every,
+        save_total_limit=2,
+        bf16=resolved_dtype("auto") == "bfloat16",
+        gradient_checkpointing=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        report_to="none",
+        disable_tqdm=True,
+        seed=config.seed,
+    )
+
+
+def _callbacks(measure: Measure, tell: Callable[[int, int], None]) -> Any:  # noqa: ANN401 - a class of transformers
+    torch, transformers = libraries()
+
+    class Watching(transformers.TrainerCallback):
+        """Tells how it goes, stops at a gradient that is no number, and marks checkpoints that are whole."""
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002
+            tell(state.global_step, state.max_steps)
+            if logs and "loss" in logs:
+                measure(step=state.global_step, loss=float(logs["loss"]), learning_rate=logs["learning_rate"])
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002
+            gradients = (each.grad for each in model.parameters() if each.grad is not None)
+            if not all(torch.isfinite(gradient).all() for gradient in gradients):
+                raise _diverged("gradient", state.global_step, args.output_dir)
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401, ARG002
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+    return Watching
+
+
+def _diverged(what: str, step: int, work: str) -> InputError:
+    kept = _newest_whole(Path(work))
+    rest = f"the last good checkpoint is {kept}" if kept else "no checkpoint was made yet"
+    return InputError(
+        f"found a {what} that is no number after step {step}, expected a finite one; {rest}; train with a lower "
+        "learning rate"
+    )
+
+
+def _newest_whole(work: Path) -> str | None:
+    """The newest checkpoint that was written to its end; those that were not are thrown away."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    for path in found:
+        if not (path / WHOLE).is_file():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.is_dir()]
+    return str(whole[-1]) if whole else None
+
+
+def _loss(config: BackboneConfig, preferences: Sequence[Preference]) -> Callable[..., Any]:
+    """The loss of a batch of rewards (B, K), ranks (B, K), margins (B,) and weights (B,)."""
+    from palaestra.rewards import losses
+
+    if config.loss == "plackett-luce":
+        return lambda reward, rank, _margin, weight: losses.plackett_luce(reward, rank, weight_B=weight)
+    if config.loss == "pairwise":
+        return lambda reward, rank, _margin, weight: losses.pairwise_k(reward, rank, weight_B=weight)
+    if config.loss == "bradley-terry":
+        return lambda reward, rank, margin, weight: losses.bradley_terry(
+            reward.gather(1, rank.argmin(1, keepdim=True))[:, 0],
+            reward.gather(1, rank.argmax(1, keepdim=True))[:, 0],
+            margin_B=margin,
+            centring=config.centring,
+            weight_B=weight,
+        )
+    fitted, eta = getattr(losses, config.loss.replace("-", "_")), tie_strength(preferences, config.loss)
+    return lambda reward, rank, _margin, weight: fitted(
+        reward[:, 0],
+        reward[:, 1],
+        (rank[:, 0] > rank[:, 1]).long() + 2 * (rank[:, 0] == rank[:, 1]).long(),
+        eta,
+        weight_B=weight,
+    )
+
+
+def _example(row: Row, tokens: list[list[int]]) -> dict[str, Any]:
+    preference = row.preference
+    return {
+        "tokens": tokens,
+        "ranks": list(preference.ranks),
+        "margin": preference.margin or 0.0,
+        "weight": preference.weight,
+    }
+
+
+def _collated(batch: Sequence[dict[str, Any]], padding: int) -> dict[str, Any]:
+    """All replies of a batch as rows of tokens, prompt by prompt, and the ranks (B, K), 0 where there is no reply."""
+    torch, _ = libraries()
+    most = max(len(each["ranks"]) for each in batch)
+    rows = [torch.tensor(row) for each in batch for row in each["tokens"]]
+    ones = [torch.ones_like(row) for row in rows]
+    pad = torch.nn.utils.rnn.pad_sequence
+    return {
+        "input_ids": pad(rows, batch_first=True, padding_value=padding),
+        "attention_mask": pad(ones, batch_first=True),
+        "rank_BK": torch.tensor([each["ranks"] + [0] * (most - len(each["ranks"])) for each in batch]),
+        "margin_B": torch.tensor([each["margin"] for each in batch]),
+        "weight_B": torch.tensor([each["weight"] for each in batch]),
+    }
+
+
+def _pad_with_another_token(tokenizer: Any, backbone: str) -> None:  # noqa: ANN401 - of transformers
+    """Classifiers look for the last token that is not padding: if that ends turns too, they would miss the end."""
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        tokenizer.pad_token = tokenizer.unk_token
+    if tokenizer.pad_token_id in {None, tokenizer.eos_token_id}:
+        raise InputError(
+            f"found no token in the tokenizer of {backbone} that could pad, expected a pad_token or unk_token other "
+            "than eos_token; set one in its tokenizer_config.json"
+        )
+
+
+def _held(model: Any, rows: list[tuple[Preference, list[list[int]]]], tokenizer: Any, folder: Path) -> Held | None:  # noqa: ANN401
+    if not rows:
+        return None
+    found = scores(model, [row for _, tokens in rows for row in tokens], tokenizer.pad_token_id, str(folder))
+    ends = np.cumsum([len(tokens) for _, tokens in rows])[:-1]
+    return held_out_accuracy([preference for preference, _ in rows], np.split(found, ends))
+
+
+def _write(folder: Path, model: Any, tokenizer: Any, config: BackboneConfig, found: Trained) -> None:  # noqa: ANN401
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        model.save_pretrained(part, max_shard_size="100GB")
+        tokenizer.save_pretrained(part)
+        about = {
+            "palaestra_kind": KIND,
+            "weights_sha256": weights_sha256(part),
+            "max_tokens": config.max_tokens,
+            "config": config.model_dump(mode="json"),
+        }
+        (part / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (part / "card.md").write_text(_card(folder.name, config, found), encoding="utf-8")
+        part.replace(folder)
+    except OSError as error:
+        raise InputError(f"cannot write the reward to {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _card(name: str, config: BackboneConfig, found: Trained) -> str:
+    held = found.held and f"{found.held.accuracy:.1%} [{found.held.lower:.1%}, {found.held.upper:.1%}]"
+    lines = [
+        f"# {name}",
+        "",
+        f"A reward for replies: {config.backbone}, trained ({config.method}) by the {config.loss} loss.",
+        "",
+        f"- comparisons: {found.comparisons}, level ones left out: {found.left_out}",
+        f"- steps: {found.steps} of {config.batch} comparisons, mean loss {found.loss:.4f}",
+        f"- pairs ranked as people did, on held-out prompts: {held or 'none were held out'}",
+        f"- reads at most {config.max_tokens} tokens of a prompt with its reply",
+        "",
+        "Its scores compare replies to one prompt. What they are worth on other prompts, languages and models was not",
+        "measured here.",
+        "",
+    ]
+    return "\n".join(lines)
