@@ -67,6 +67,7 @@ pictures: setup  ## make the pictures of the ranking pages anew, and print the n
 	$(BIN)/python docs/images/make_formats.py
 	$(BIN)/python docs/images/make_judge.py
 	$(BIN)/python docs/images/make_reading_room.py
+	$(BIN)/python docs/images/make_rewards.py
 
 # arena-rank pins JAX and an older numpy, and cannot live beside everything else.
 .venv-peers/.ready: Makefile $(READY)

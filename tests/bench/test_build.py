@@ -126,6 +126,13 @@ def test_what_stands_elsewhere_is_left_out_and_listed(pool: Path, work: Path, ur
     assert {one.id: f"known.jsonl: q{n}" for n, one in enumerate(chosen[:5])}.items() <= flagged.items()
     assert not {prompt.id for prompt in found.prompts} & set(flagged)
     assert [one.path for one in found.account.against] == ["known.jsonl"]
+    (tmp_path / "more").mkdir()
+    two = [
+        tmp_path / "known.jsonl",
+        written(tmp_path / "more" / "known.jsonl", [Prompt(id="q0", turns=("Elsewhere, nothing.",))]),
+    ]
+    again = built(pool, work, url, against=two, overlap=0.9, similarity=0.9999)  # the same name and id, another prompt
+    assert {one.id for one in again.dropped if one.step == "contamination"} == set(flagged)
 
 
 def test_the_folder_is_whole_and_says_the_same_everywhere(pool: Path, work: Path, url: str, tmp_path: Path) -> None:

@@ -152,8 +152,21 @@ chances = st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.3001, 0.8]), st.boolea
 def test_the_auc_is_that_of_another_program_also_with_weights(rows: list) -> None:
     chance_P, met_P = (np.array(column) for column in zip(*rows, strict=True))
     weight_RP = np.random.default_rng(len(rows)).integers(1, 4, (3, len(rows))).astype(float)
-    for value, weight_P in zip(auc(chance_P, met_P, weight_RP), weight_RP, strict=True):
+    one_fold_P = np.zeros(len(rows), dtype=np.int64)
+    for value, weight_P in zip(auc(chance_P, met_P, one_fold_P, weight_RP), weight_RP, strict=True):
         assert value == pytest.approx(roc_auc_score(met_P, chance_P, sample_weight=weight_P))
+
+
+def test_chances_that_know_nothing_have_no_auc_below_a_half() -> None:
+    """Of a criterion that was not learnt, each fold's chance is the share elsewhere, lower where more meet it here."""
+    fold_P = np.arange(100) % 5
+    met_P = np.zeros(100, dtype=bool)
+    met_P[[0, 5, 10, 15, 1, 6, 2]] = True
+    chance_P = np.array([met_P[fold_P != fold].mean() for fold in range(5)])[fold_P]
+    assert roc_auc_score(met_P, chance_P) < 0.3
+    figures = criterion_figures(chance_P, met_P, fold_P, resampling(100, 0), learnt=True)
+    assert figures.auc.value == 0.5
+    assert criterion_figures(chance_P, met_P, fold_P, resampling(100, 0), learnt=False).auc.value is None
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
@@ -162,7 +175,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     for seed in range(150):
         rng = np.random.default_rng(seed)
         chance_P = rng.uniform(0.05, 0.95, 200)
-        figures = criterion_figures(chance_P, rng.random(200) < chance_P, resampling(200, seed), learnt=True)
+        met_P, fold_P = rng.random(200) < chance_P, np.arange(200) % 5
+        figures = criterion_figures(chance_P, met_P, fold_P, resampling(200, seed), learnt=True)
         held += [
             figures.gap.lower <= 0 <= figures.gap.upper,  # ty: ignore[unsupported-operator]
             figures.slope.lower <= 1 <= figures.slope.upper,  # ty: ignore[unsupported-operator]

@@ -32,10 +32,10 @@ def clusters(count: int, topics: int, spread: float, seed: int = 0) -> tuple[np.
 
 def test_known_clusters_are_found_again_the_same_with_the_same_seed() -> None:
     vectors_PD, label_P = clusters(400, 9, 0.6)
-    found = find_topics(vectors_PD, least=8, similarity=0.3, upper=None, seed=1)
+    found = find_topics(vectors_PD, least=20, similarity=0.3, upper=None, seed=1)  # smaller ones differ by processor
     assert found.count == 9
     assert adjusted_rand_score(label_P, found.topic_P) > 0.98
-    again = find_topics(vectors_PD, least=8, similarity=0.3, upper=None, seed=1)
+    again = find_topics(vectors_PD, least=20, similarity=0.3, upper=None, seed=1)
     assert np.array_equal(found.topic_P, again.topic_P)
     assert np.array_equal(found.map_P2, again.map_P2)
     sizes = np.bincount(found.topic_P[found.topic_P >= 0])
@@ -122,11 +122,17 @@ def test_a_judges_name_has_at_most_five_words(text: str, name: str | None) -> No
 def test_where_the_judge_has_no_name_the_words_stand() -> None:
     texts = {0: ["sail the boat"] * 20, 1: ["bake the bread"] * 3}
     judge = Judge(lambda asked: "Boats" if "sail" in asked else "I would say that this is about baking")
-    names, without = names_by_judge(words_of_topics(texts), texts, judge, seed=4)
-    assert names == {0: "Boats", 1: "bake bread"}
-    assert without == 1
+    assert names_by_judge(words_of_topics(texts), texts, judge, seed=4) == ({0: "Boats", 1: "bake bread"}, 1, 0)
     assert judge.keys == ["topic:0", "topic:1"]
     assert naming_questions(texts, 4)[0].messages[-1].text.count("- sail") == 12
+
+
+def test_a_judge_that_does_not_answer_is_told_apart_from_one_that_finds_no_name() -> None:
+    texts = {0: ["sail the boat"] * 20, 1: ["bake the bread"] * 3}
+    judge = Judge(lambda asked: "Boats" if "sail" in asked else None)
+    assert names_by_judge(words_of_topics(texts), texts, judge, seed=4) == ({0: "Boats", 1: "bake bread"}, 0, 1)
+    with pytest.raises(InputError, match="named none of 2 topics, the first with: no answer"):
+        names_by_judge(words_of_topics(texts), texts, Judge(lambda _: None), seed=4)
 
 
 @pytest.mark.parametrize("lost", ["umap", "datasketch"])

@@ -119,6 +119,20 @@ def test_without_lengths_or_intervals_the_fields_are_empty_and_told() -> None:
     assert "1 models have no preference that could be read: left out" in alpaca_boards(lost, rounds=0)[0].warnings
 
 
+def test_a_model_that_wins_everything_has_no_length_controlled_interval() -> None:
+    rows = [one(name, number, 2.0 if name == "m" else 1.0 + number % 2) for name in "mn" for number in range(40)]
+    (board,) = alpaca_boards(rows, rounds=20)
+    lines = {line.model: line for line in board.models}
+    assert (lines["m"].lc_lower, lines["m"].lc_upper, lines["m"].lc_se) == (None, None, None)
+    assert lines["n"].lc_lower < lines["n"].lc_win_rate < lines["n"].lc_upper  # ty: ignore[unsupported-operator]
+    assert any("1 models have the same preference on all instructions" in said for said in board.warnings)
+
+
+def test_a_failed_row_beside_its_retry_is_one_of_it() -> None:
+    (board,) = alpaca_boards([one("m", 0, None), one("m", 0, 2.0), one("m", 1, 1.0)], rounds=0)
+    assert (board.models[0].n, board.models[0].win_rate) == (2, 50.0)
+
+
 def test_equal_rows_count_once_and_contradicting_ones_are_refused() -> None:
     (board,) = alpaca_boards([one("m", 0, 2.0), one("m", 0, 2.0), one("m", 1, 1.0)], rounds=0)
     assert board.models[0].n == 2

@@ -62,6 +62,15 @@ def test_votes_that_do_not_bound_the_ratings_are_told_of() -> None:
     assert any("'m2'" in warning and "random draw" in warning for warning in found.warnings)
 
 
+def test_votes_that_match_no_verdict_are_counted() -> None:
+    (found,) = calibrate(VERDICTS, people(40))
+    assert not any("match no verdict" in warning for warning in found.warnings)
+    votes = people(40)
+    (found,) = calibrate(VERDICTS, pl.concat([votes, votes.with_columns(question_id="?" + pl.col("question_id"))]))
+    (said,) = [warning for warning in found.warnings if "match no verdict" in warning]
+    assert f"{found.labelled} of {2 * found.labelled} comparisons" in said
+
+
 @pytest.mark.parametrize(
     ("votes", "said"),
     [

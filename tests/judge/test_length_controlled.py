@@ -165,6 +165,13 @@ def test_weights_are_read_in_both_spellings_and_a_gap_is_named(tmp_path: Path) -
     row = Annotation(instruction_id="0", generator_1="base", generator_2="n", preference=2.0, len_1=1, len_2=2)
     with pytest.raises(InputError, match="found no weights of n"):
         alpaca_boards([row], weights=ours)
+    for bad, said in (
+        ("m,nan,1,2", "row 1, column strength: found 'nan'"),
+        ("m,1,1,1\nm,1,1,1", "row 2: found weights"),
+    ):
+        path.write_text(f"model,strength,length,difficulty\n{bad}\n")
+        with pytest.raises(InputError, match=said):
+            read_weights(path)
     path.write_text("model,strength,length\nm,1,2\n")
     with pytest.raises(InputError, match=r"row 1, column instruction_difficulty: found None, expected a number"):
         read_weights(path)

@@ -200,9 +200,11 @@ def test_models_with_other_questions_and_several_judges_are_told_apart() -> None
 
 BAD = {
     "a word": (GRADE | {"turn": 2, "score": "good"}, "row 2: column score: found 'good', expected a number, or -1"),
-    "no id": (GRADE | {"question_id": ""}, "row 2: found no question_id"),
+    "no id": (GRADE | {"question_id": ""}, "row 2: found the question_id"),
     "no model": (GRADE | {"model": None}, "row 2: found the model None and the judge 'gpt-4', expected their names"),
     "no judge": (GRADE | {"judge": []}, "row 2: found the model 'm' and the judge None"),
+    "true": (GRADE | {"turn": 2, "score": True}, "row 2: column score: found True, expected a number, or -1"),
+    "half a turn": (GRADE | {"turn": 1.7}, r"row 2: column turn: found 1\.7, expected 1, 2"),
     "turn zero": (GRADE | {"turn": 0}, "row 2: column turn: found 0, expected 1, 2"),
     "twice": (GRADE, r"row 2: found a second grade by gpt-4 of m, question '81', turn 1; the first is .*row 1"),
 }
@@ -220,9 +222,10 @@ BAD_PAIRS = {
         PAIR | {"g2_winner": "A"},
         "row 1: column g2_winner: found 'A', expected model_1, model_2, tie",
     ),
+    "a list": (PAIR | {"g1_winner": ["x"]}, r"row 1: column g1_winner: found \['x'\], expected model_1, model_2, tie"),
     "itself": (PAIR | {"model_2": "alpaca-13b"}, "row 1: found 'alpaca-13b' against itself"),
     "no model": (PAIR | {"model_2": None}, "row 1: found the models 'alpaca-13b' and ''"),
-    "no id": (PAIR | {"question_id": None}, "row 1: found no question_id"),
+    "no id": (PAIR | {"question_id": None}, "row 1: found the question_id None"),
 }
 
 

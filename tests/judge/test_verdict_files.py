@@ -147,6 +147,10 @@ def test_a_label_means_the_same_as_in_votes(tmp_path: Path) -> None:
         ("question_id,model_a,model_b,label,preference\nq,m,n,A>B,1.5\n", "column preference: found '1.5'"),
         ("question_id,model_a,model_b,label,preference\nq,m,n,A>B,high\n", "column preference: found 'high'"),
         ("question_id,model_a,model_b,label,cost\nq,m,n,A>B,dear\n", "expected the types of a verdict"),
+        (
+            "question_id,model_a,model_b,label\nq,m,n,A>B\nr,m,n,A>B\nq,m,n,B>A\n",
+            "row 3: found a second verdict of unnamed on question 'q', m against n in game 1",
+        ),
         ("", "expected a table of verdicts"),
         ("question_id,model,game1,game2\n", "found no rows"),
     ],

@@ -62,10 +62,25 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         export_prompts(one, "arena-hard", tmp_path)
     with pytest.raises(InputError, match="found the kind 'helm', expected lm-eval, inspect"):
         export_prompts(one, "helm", tmp_path / "out")  # ty: ignore[invalid-argument-type]
+    for name in ("class", "Task"):
+        with pytest.raises(InputError, match=f"found the name '{name}', expected .* no word of Python"):
+            export_prompts(one, "inspect", tmp_path / "out", name=name)
     for kind, name in (("lm-eval", "2nd"), ("lm-eval", "a b"), ("inspect", "class-1"), ("inspect", "é")):
         with pytest.raises(InputError, match="found the name"):
             export_prompts(one, kind, tmp_path / "out", name=name)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_export_left_does_not_come_along(tmp_path: Path) -> None:
+    (tmp_path / ".out.part").mkdir()
+    (tmp_path / ".out.part" / "old.py").touch()
+    export_prompts([Prompt(id="q", turns=("?",))], "arena-hard", tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["question.jsonl"]
+
+
+def test_a_task_called_null_keeps_its_name(tmp_path: Path) -> None:
+    export_prompts([Prompt(id="q", turns=("?",))], "lm-eval", tmp_path / "null")
+    assert 'task: "null"\n' in (tmp_path / "null" / "null.yaml").read_text()
 
 
 AWKWARD = [

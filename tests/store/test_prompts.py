@@ -57,6 +57,9 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("First\n")
     (tmp_path / "notes.pdf").write_text("no prompt")
     assert [(prompt.id, prompt.text) for prompt in read_prompts(tmp_path)] == [("a", "First"), ("deep/b", "Second")]
+    (tmp_path / "a.md").write_text("Another\n")
+    with pytest.raises(InputError, match=r"a\.txt: found the id 'a', which a\.md has already"):
+        read_prompts(tmp_path)
     (tmp_path / "a.txt").write_text("  \n")
     with pytest.raises(InputError, match=r"a\.txt: found no text"):
         read_prompts(tmp_path)
@@ -76,6 +79,12 @@ def test_the_same_text_twice_is_one_prompt_where_ids_come_from_texts(tmp_path: P
         ([{"uid": "a", "answer": "x"}], "row 1: found the columns uid, answer, expected one of turns, prompt"),
         ([{"uid": "a", "turns": ["x", "y"], "reference": ["z"]}], "row 1, prompt: found 1 reference answers"),
         ([{"uid": "a", "turns": [3]}], "row 1: found \\[3\\], expected texts"),
+        ([{"uid": ["a"], "prompt": "One"}], "row 1: found the id \\['a'\\], expected a text or a number"),
+        ([{"uid": "a", "conversation": "hello"}], "row 1: column conversation: found 'hello', expected a list"),
+        ([{"uid": "a", "conversation": [{"role": "user"}]}], "row 1: column conversation: found .*role and content"),
+        ([{"uid": "a", "conversation": ["x"]}], "row 1: column conversation: found"),
+        ([{"uid": "a", "prompt": "x", "criteria": "abc"}], "row 1: column criteria: found 'abc', expected an object"),
+        ([{"uid": "a", "prompt": "x", "criteria": [1]}], "row 1: column criteria: found \\[1\\]"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, rows: list[dict[str, Any]], said: str) -> None:

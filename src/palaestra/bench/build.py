@@ -11,7 +11,8 @@ Not here: how a judge is reached (`asking.py` says what is asked of the caller),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from palaestra.bench.cleaning import Dropped, clean
 from palaestra.bench.contamination import contaminated
 from palaestra.bench.duplicates import without_duplicates
 from palaestra.bench.embeddings import Embedded, EmbedderSource, embed
-from palaestra.bench.naming import names_by_judge, names_from_words, words_of_topics
+from palaestra.bench.naming import Named, names_by_judge, names_from_words, words_of_topics
 from palaestra.bench.pool import Pool
 from palaestra.bench.scorer import Scorer, read_scorer
 from palaestra.bench.scoring import Asking, Scores, by_judge, by_scorer
@@ -187,7 +188,8 @@ def build(
     prompts = _distinct(run, [prompt for read in found.values() for prompt in read])
     prompts, embedded, held_against = _unheard(run, prompts, against)
     topics = _topics(run, embedded)
-    names, uppers, unnamed = _named(run, prompts, topics)
+    named, uppers = _named(run, prompts, topics)
+    names = list(named.names.values())
     scores = _scored(run, prompts, embedded, topics, given)
     scored, kept, chosen = _selected(run, prompts, topics, scores)
     ids = {prompt.id for prompt in chosen.prompts}
@@ -208,7 +210,7 @@ def build(
         ),
         prompts_of_map=len(prompts),
         settings=config.model_dump(mode="json"),
-        warnings=(*of_the_set(config, topics, kept, chosen), *of_the_judge(scores, unnamed)),
+        warnings=(*of_the_set(config, topics, kept, chosen), *of_the_judge(scores, named)),
     )
     return Built(chosen.named(names), account, run.funnel.dropped, scores.labels, scores.scorer)
 
@@ -273,7 +275,8 @@ def _unheard(
     """The prompts that stand in no other set, with their vectors; and what they were held against."""
     embedded = run.embed(prompts)
     sets = {path: read_prompts(path) for path in against}
-    others = {f"{Path(str(path)).name}: {prompt.id}": prompt for path, read in sets.items() for prompt in read}
+    names = _short_names(sets)
+    others = {f"{names[path]}: {prompt.id}": prompt for path, read in sets.items() for prompt in read}
     if not others:
         return prompts, embedded, ()
     flagged = contaminated(
@@ -289,6 +292,13 @@ def _unheard(
     run.funnel.add("contamination", len(left), flagged)
     stay_P = np.array([prompt.id not in gone for prompt in prompts])
     return left, embedded.take(stay_P), tuple(_input(path, read) for path, read in sets.items())
+
+
+def _short_names(paths: Iterable[str | Path]) -> dict[str | Path, str]:
+    """What each set is called: its file's name, or its path where another file has that name too."""
+    names = {path: Path(str(path)).name for path in paths}
+    met = Counter(names.values())
+    return {path: name if met[name] == 1 else str(path) for path, name in names.items()}
 
 
 def _topics(run: _Run, embedded: Embedded) -> Topics:
@@ -309,8 +319,8 @@ def _topics(run: _Run, embedded: Embedded) -> Topics:
     return Topics.of(run.work.stage("topics", key, make))
 
 
-def _named(run: _Run, prompts: Sequence[Prompt], topics: Topics) -> tuple[list[str], list[str], int]:
-    """Names of topics and of upper topics, and for how many topics the judge had none."""
+def _named(run: _Run, prompts: Sequence[Prompt], topics: Topics) -> tuple[Named, list[str]]:
+    """Names of topics, and of upper topics."""
     ask, seed = run.ask, run.seeds.names
     if run.config.name_by == "judge" and ask is None:
         raise InputError("found --name-by judge without a judge; give --judge NAME")
@@ -319,15 +329,16 @@ def _named(run: _Run, prompts: Sequence[Prompt], topics: Topics) -> tuple[list[s
     uppers = list(names_from_words(words_of_topics(_texts(prompts, upper_P)), count=_UPPER_WORDS).values())
     words = words_of_topics(texts)
     if ask is None or run.config.name_by == "words":
-        return list(names_from_words(words).values()), uppers, 0
+        return Named(names_from_words(words)), uppers
 
     def make() -> Artefact:
-        names, without = names_by_judge(words, texts, ask, seed)
-        return Artefact(meta={"names": list(names.values()), "without": without})
+        named = names_by_judge(words, texts, ask, seed)
+        meta = {"names": list(named.names.values()), "unfit": named.unfit, "failed": named.failed}
+        return Artefact(meta=meta, unfinished=bool(named.failed))
 
     key = {"judge": ask.identity, "topics": content(topics.topic_P), "prompts": prompts_sha256(prompts), "seed": seed}
     found = run.work.stage("names", {"revision": _REVISION, **key}, make).meta
-    return found["names"], uppers, found["without"]
+    return Named(dict(enumerate(found["names"])), found["unfit"], found["failed"]), uppers
 
 
 def _texts(prompts: Sequence[Prompt], label_P: NDArray[np.int64]) -> dict[int, list[str]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palaestra.bench.naming import Named
 from palaestra.bench.pool import Pool
 from palaestra.bench.scoring import Scores
 from palaestra.bench.topics import Topics
@@ -42,7 +43,7 @@ def of_the_set(config: BenchConfig, topics: Topics, kept: Pool, chosen: Pool) ->
     return found
 
 
-def of_the_judge(scores: Scores, unnamed: int) -> list[str]:
+def of_the_judge(scores: Scores, named: Named) -> list[str]:
     """What a reader of the set has to know of labels, names and what was learnt."""
     found = list(scores.warnings)
     if scores.counts and scores.counts.asked - scores.counts.read > _MANY_UNREADABLE * scores.counts.asked:
@@ -50,6 +51,10 @@ def of_the_judge(scores: Scores, unnamed: int) -> list[str]:
             f"of {scores.counts.asked} answers of the judge {scores.counts.unreadable} could not be read and "
             f"{scores.counts.failed} failed: those prompts have no label"
         )
-    if unnamed:
-        found.append(f"{unnamed} topics are named by their words: the judge gave no name of at most five words")
+    if named.unfit:
+        found.append(f"{named.unfit} topics are named by their words: the judge gave no name of at most five words")
+    if named.failed:
+        found.append(
+            f"{named.failed} topics are named by their words: the judge did not answer; the next build asks again"
+        )
     return found

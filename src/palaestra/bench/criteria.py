@@ -59,7 +59,9 @@ class Label:
 def labelling_question(prompt: Prompt) -> Question:
     """What a judge is asked of a prompt."""
     numbered = "\n".join(f"{number}. {name}: {said}" for number, (name, said) in enumerate(CRITERIA.items(), start=1))
-    shown = prompt.text[:LONGEST].replace(CLOSED, "")
+    shown = prompt.text[:LONGEST]
+    while CLOSED in shown:  # what is left when one is taken out may be another
+        shown = shown.replace(CLOSED, "")
     asked = Message.of("user", _ASKED.format(criteria=numbered, prompt=shown))
     return Question(f"criteria:{prompt.id}", (Message.of("system", _SYSTEM), asked))
 
@@ -82,7 +84,7 @@ def _numbers(inside: str) -> frozenset[int] | None:
 
 
 def label_prompts(prompts: Sequence[Prompt], ask: Ask, work: Work, key: str) -> list[Label]:
-    """A label for each prompt, asked for 256 at a time and kept as they come.
+    """A label for each prompt, asked for 256 at a time and kept as they come; what failed is asked again next time.
 
     Args:
         prompts: in the order in which they are asked.
@@ -130,4 +132,4 @@ def _asked(prompts: Sequence[Prompt], ask: Ask) -> Artefact:
         }
         for prompt, reply in zip(prompts, replies, strict=True)
     ]
-    return Artefact(meta={"labels": rows})
+    return Artefact(meta={"labels": rows}, unfinished=any(reply.text is None for reply in replies))

@@ -15,10 +15,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import log
+from typing import NamedTuple
 
 import numpy as np
 
 from palaestra.bench.asking import Ask, Question
+from palaestra.errors import InputError
 from palaestra.schema import Message
 
 WORDS = 4
@@ -34,6 +36,14 @@ _ASKED = (
     "most five words, as specific as holds for most of them. Answer with the name alone, without quotation "
     "marks.\n\n{lines}"
 )
+
+
+class Named(NamedTuple):
+    """Names of topics; for how many the judge gave none that holds, and for how many it did not answer."""
+
+    names: dict[int, str]
+    unfit: int = 0
+    failed: int = 0
 
 
 def words_of_topics(texts: Mapping[int, Sequence[str]], count: int = WORDS) -> dict[int, tuple[str, ...]]:
@@ -96,13 +106,23 @@ def naming_questions(texts: Mapping[int, Sequence[str]], seed: int) -> list[Ques
 
 def names_by_judge(
     words: Mapping[int, Sequence[str]], texts: Mapping[int, Sequence[str]], ask: Ask, seed: int
-) -> tuple[dict[int, str], int]:
-    """Names by a judge; and for how many topics it gave none that holds, so that their words stand instead."""
+) -> Named:
+    """Names by a judge, and words where it has none.
+
+    Raises:
+        InputError: the judge answered nothing at all.
+    """
     instead = names_from_words(words)
     replies = ask(naming_questions(texts, seed))
+    failed = sum(reply.text is None for reply in replies)
+    if replies and failed == len(replies):
+        raise InputError(
+            f"the judge {ask.judge} named none of {len(replies)} topics, the first with: {replies[0].error}; mend its "
+            "endpoint, and the same command goes on from here"
+        )
     said = {topic: read_name(reply.text or "") for topic, reply in zip(texts, replies, strict=True)}
     names = {topic: name or instead[topic] for topic, name in said.items()}
-    return distinct(names), sum(name is None for name in said.values())
+    return Named(distinct(names), sum(name is None for name in said.values()) - failed, failed)
 
 
 def read_name(text: str) -> str | None:

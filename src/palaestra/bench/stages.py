@@ -39,6 +39,8 @@ class Artefact:
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    unfinished: bool = False
+    """Whether something failed in it that may succeed another time: it is used, and not kept."""
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.arrays[name]
@@ -63,7 +65,7 @@ class Work:
             raise InputError(f"cannot make the folder {folder}: {error.strerror}; give --work another one") from error
 
     def stage(self, name: str, key: Mapping[str, Any], make: Callable[[], Artefact]) -> Artefact:
-        """The artefact of a stage: read where it is there, else made and written.
+        """The artefact of a stage: read where it is there, else made and, unless it is `unfinished`, written.
 
         Args:
             name: the stage.
@@ -79,7 +81,7 @@ class Work:
         return artefact
 
     def chunks(self, name: str, key: Mapping[str, Any], count: int, make: Callable[[int], Artefact]) -> list[Artefact]:
-        """A stage in parts, each kept as soon as it is made."""
+        """A stage in parts, each kept as soon as it is made, unless it is `unfinished`."""
         folder = self.parts(name, key)
         found = []
         for number in range(count):
@@ -91,14 +93,18 @@ class Work:
     def parts(self, name: str, key: Mapping[str, Any]) -> Path:
         """The folder of a stage's parts."""
         folder = self.folder / f"{name}-{digest(key)}"
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {folder}: {error.strerror}; give --work another one") from error
         return folder
 
     def _kept(self, path: Path, make: Callable[[], Artefact]) -> Artefact:
         if (found := read_artefact(path)) is not None:
             return found
         made = make()
-        write_artefact(path, made)
+        if not made.unfinished:
+            write_artefact(path, made)
         return made
 
 
@@ -137,6 +143,6 @@ def read_artefact(path: Path) -> Artefact | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot read {path}: {error}; remove it, and it will be made anew") from error
     return Artefact(arrays, json.loads(str(arrays.pop(_META))))

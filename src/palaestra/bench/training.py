@@ -101,14 +101,17 @@ def _validated(x_LF: Floats, met_LC: Bools, weight_L: Floats, criteria: tuple[We
         standard, learnt = learn(x_LF[~out_L], met_LC[~out_L], seed)
         chance_LC[out_L] = predicted(standard, learnt, x_LF[out_L])
     expected_L = chance_LC.sum(axis=1)
-    cuts = cuts_of(expected_L, counts_L, weight_L)
-    equated_L = np.searchsorted(np.array(cuts), expected_L, side="right").astype(float)
+    equated_L = np.empty(len(x_LF))
+    for fold in range(FOLDS):  # a cut made on the labels that it is held against could not be seen to be misplaced
+        out_L = fold_L == fold
+        cuts = cuts_of(expected_L[~out_L], counts_L[~out_L], weight_L[~out_L])
+        equated_L[out_L] = np.searchsorted(np.array(cuts), expected_L[out_L], side="right")
     weight_RL = resampling(len(x_LF), seed)
     return Validation(
         prompts=len(x_LF),
         folds=FOLDS,
         criteria={
-            name: criterion_figures(chance_LC[:, place], met_LC[:, place], weight_RL, learnt=bool(one.weights))
+            name: criterion_figures(chance_LC[:, place], met_LC[:, place], fold_L, weight_RL, learnt=bool(one.weights))
             for place, (name, one) in enumerate(zip(NAMES, criteria, strict=True))
         },
         **score_figures(expected_L, counts_L.astype(float), equated_L, weight_RL),

@@ -88,27 +88,42 @@ def figure(of: Callable[[Floats], Floats], weight_RP: Floats) -> Figure:
     return Figure(value=float(value_R[0]), lower=float(low), upper=float(high))
 
 
-def criterion_figures(chance_P: Floats, met_P: Bools, weight_RP: Floats, *, learnt: bool) -> CriterionFigures:
-    """The figures of one criterion."""
+def criterion_figures(
+    chance_P: Floats, met_P: Bools, fold_P: NDArray[np.int64], weight_RP: Floats, *, learnt: bool
+) -> CriterionFigures:
+    """The figures of one criterion; of one that was not learnt, only how far the shares are apart."""
+    none = Figure(value=None, lower=None, upper=None)
     return CriterionFigures(
         share=float(met_P.mean()),
         learnt=learnt,
-        auc=figure(lambda weight_RP: auc(chance_P, met_P, weight_RP), weight_RP),
-        slope=figure(lambda weight_RP: _slope(chance_P, met_P.astype(float), weight_RP), weight_RP)
-        if learnt
-        else Figure(value=None, lower=None, upper=None),
+        auc=figure(lambda weight_RP: auc(chance_P, met_P, fold_P, weight_RP), weight_RP) if learnt else none,
+        slope=figure(lambda weight_RP: _slope(chance_P, met_P.astype(float), weight_RP), weight_RP) if learnt else none,
         gap=figure(lambda weight_RP: weight_RP @ (chance_P - met_P) / weight_RP.sum(axis=1), weight_RP),
     )
 
 
-def auc(chance_P: Floats, met_P: Bools, weight_RP: Floats) -> Floats:
-    """The area under the ROC curve in each resample, a tie half; NaN where only one kind of prompt was drawn."""
+def auc(chance_P: Floats, met_P: Bools, fold_P: NDArray[np.int64], weight_RP: Floats) -> Floats:
+    """The area under the ROC curve in each resample, a tie half; NaN where only one kind of prompt was drawn.
+
+    Prompts are compared within their fold only: a fold with more that meet the criterion was predicted by a model that
+    has seen fewer, so that comparisons between folds are biased downwards.
+    """
+    right_R = pairs_R = np.zeros(len(weight_RP))
+    for fold in np.unique(fold_P):
+        here_P = fold_P == fold
+        right, pairs = _above(chance_P[here_P], met_P[here_P], weight_RP[:, here_P])
+        right_R, pairs_R = right_R + right, pairs_R + pairs
+    return right_R / pairs_R
+
+
+def _above(chance_P: Floats, met_P: Bools, weight_RP: Floats) -> tuple[Floats, Floats]:
+    """How often one that meets the criterion is above one that does not, and of how many pairs."""
     values, tied_P = np.unique(chance_P, return_inverse=True)
     met_RV, unmet_RV = (np.zeros((len(weight_RP), len(values))) for _ in range(2))
     for found_RV, members in ((met_RV, np.flatnonzero(met_P)), (unmet_RV, np.flatnonzero(~met_P))):
         np.add.at(found_RV.T, tied_P[members], weight_RP[:, members].T)
     below_RV = np.cumsum(unmet_RV, axis=1) - unmet_RV / 2
-    return (met_RV * below_RV).sum(axis=1) / (met_RV.sum(axis=1) * unmet_RV.sum(axis=1))
+    return (met_RV * below_RV).sum(axis=1), met_RV.sum(axis=1) * unmet_RV.sum(axis=1)
 
 
 def score_figures(expected_P: Floats, counts_P: Floats, equated_P: Floats, weight_RP: Floats) -> dict[str, Figure]:

@@ -69,6 +69,11 @@ judge.command("palaestra.cli.judge_forecast:backtest")
 judge.command("palaestra.cli.judge_formats:alpaca")
 judge.command("palaestra.cli.judge_formats:grades")
 
+reward = cyclopts.App(name="reward", help="Preferences become rewards.")
+reward.command("palaestra.cli.reward_train:train")
+reward.command("palaestra.cli.reward_score:score")
+reward.command("palaestra.cli.reward_serve:serve")
+
 p2l = cyclopts.App(name="p2l", help="A leaderboard for every prompt.")
 p2l.command("palaestra.cli.p2l_train:train")
 p2l.command("palaestra.cli.p2l_board:board")
@@ -79,7 +84,7 @@ models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, p2l, models):
+for room in (arena, rank, bench, judge, reward, p2l, models):
     app.command(room)
 
 

@@ -78,6 +78,8 @@ def write_annotations(path: str | Path, annotations: Sequence[Annotation]) -> No
 def annotation_frame(annotations: Iterable[Annotation]) -> pl.DataFrame:
     """Annotations as a frame without their texts; equal ones are one row, with their number in the column `rows`.
 
+    A row without a preference beside one that has it, as a retry leaves them, is one of that row.
+
     Raises:
         InputError: two rows of one annotator on one instruction and pair differ in their preference.
     """
@@ -85,7 +87,8 @@ def annotation_frame(annotations: Iterable[Annotation]) -> pl.DataFrame:
     whole = pl.DataFrame(pl.from_arrow(arrow_schema(Annotation).empty_table())).select(names)
     rows = ([getattr(one, name) for name in names] for one in annotations)
     frame = pl.DataFrame(list(rows), schema=whole.schema, orient="row")
-    kept = frame.group_by(names, maintain_order=True).len("rows")
+    failed = pl.col("preference").is_null() & pl.col("preference").is_not_null().any().over(_PAIR)
+    kept = frame.filter(~failed).group_by(names, maintain_order=True).len("rows")
     twice = kept.filter(kept.select(_PAIR).is_duplicated())
     if twice.height:
         row = twice.row(0, named=True)

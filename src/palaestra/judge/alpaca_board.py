@@ -151,16 +151,28 @@ def read_weights(path: Path) -> dict[str, Floats]:
         values = []
         for ours, theirs in _WEIGHTS.values():
             column = ours if ours in row else theirs
-            try:
-                value = float(row[column])
-            except (KeyError, TypeError, ValueError) as error:
+            value = _finite(row.get(column))
+            if value is None:
                 raise InputError(
                     f"{path}: row {number}, column {column}: found {row.get(column)!r}, expected a number; the "
                     f"columns of weights are model, {', '.join(_WEIGHTS)}"
-                ) from error
+                )
             values.append(-value if column == _WEIGHTS["length"][1] else value)
+        if str(name) in found:
+            raise InputError(
+                f"{path}: row {number}: found weights of {str(name)!r} a second time, expected one row a model"
+            )
         found[str(name)] = np.array(values)
     return found
+
+
+def _finite(value: Any) -> float | None:  # noqa: ANN401 - what a file holds
+    """A number that is one, else None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
 
 
 def _board(frame: pl.DataFrame, weights: dict[str, Floats] | None, config: AlpacaConfig) -> AlpacaBoard:
@@ -182,6 +194,14 @@ def _board(frame: pl.DataFrame, weights: dict[str, Floats] | None, config: Alpac
         fitted = _fitted(given, usable, weights, config)
         sd = float(np.sqrt(fitted.variance)) if fitted.variance else None
         controlled |= dict(zip(usable, _controlled(given, fitted, config, ends=weights is None), strict=True))
+        level = [name for name, y_P in zip(usable, given.y_MP, strict=True) if np.nanmin(y_P) == np.nanmax(y_P)]
+        for name in level:
+            controlled[name] |= dict.fromkeys(("lc_lower", "lc_upper", "lc_se"))
+        if level:
+            warnings.append(
+                f"{len(level)} models have the same preference on all instructions, the first is {level[0]!r}: "
+                "resamples of them say nothing of chance, so that their length-controlled win rate has no interval"
+            )
         if weights is None and len(usable) < FEWEST:
             warnings.append(
                 f"difficulty is left out: at least {FEWEST} models tell it from luck, there are {len(usable)}"

@@ -137,8 +137,22 @@ def _of_judge(seen: Seen, crowd: pl.DataFrame, config: CalibrateConfig) -> Calib
         votes_worth=worth,
         width_ratio=ratio,
         settings=config.model_dump(mode="json"),
-        warnings=_warnings(seen, models, ratings),
+        warnings=(*_unmatched(seen, both, crowd), *_warnings(seen, models, ratings)),
     )
+
+
+def _unmatched(seen: Seen, both: pl.DataFrame, crowd: pl.DataFrame) -> list[str]:
+    """What to say of votes on comparisons that the judge has not seen."""
+    lost = crowd.join(both.select(PAIR), on=PAIR, how="anti")
+    if lost.is_empty():
+        return []
+    first = lost.row(0, named=True)
+    said = (
+        f"{seen.judge}: people's votes on {lost.height} of {crowd.height} comparisons match no verdict, the first on "
+        f"question {first['question_id']!r} with {first['first']!r} and {first['second']!r}: they play no part; are "
+        "ids and names spelled alike?"
+    )
+    return [said]
 
 
 class _Sample:

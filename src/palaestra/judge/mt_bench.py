@@ -12,6 +12,8 @@ Not here: questions (`store/prompts.py`), answers (`answers.py`), the board of t
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from palaestra.store.records import read_rows, write_lines
 
 LEAST, MOST = 1.0, 10.0
 _PROTOCOL = "mt-bench"
+_TURN = re.compile(r"[1-9][0-9]*(\.0+)?")
 _LABELS: dict[str, Label | None] = {"model_1": "A>B", "model_2": "B>A", "tie": "A=B", "error": None}
 """Of the first game, by its winner."""
 _WINNERS = {1.0: "model_1", 0.0: "model_2", 0.5: "tie"}
@@ -141,18 +144,20 @@ def _judge(row: Mapping[str, Any]) -> tuple[Any, str | None]:
 
 def _id(row: Mapping[str, Any]) -> str:
     named = row.get("question_id")
-    if named is None or not str(named):
-        raise InputError("found no question_id, expected the question's")
-    return str(named)
+    if named is None or not str(named) or isinstance(named, (bool, list, dict)):
+        raise InputError(f"found the question_id {named!r:.80}, expected the question's: a number or a text")
+    return f"{named:.0f}" if isinstance(named, float) and named.is_integer() else str(named)
 
 
 def _grade(row: Mapping[str, Any]) -> dict[str, Any]:
     judge, prompt = _judge(row)
     given = row.get("score")
     try:
-        score = float(-1 if given is None else given)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"column score: found {given!r}, expected a number, or -1 for none") from error
+        score = math.nan if isinstance(given, bool) else float(-1 if given is None else given)
+    except (TypeError, ValueError):
+        score = math.nan
+    if math.isnan(score):
+        raise InputError(f"column score: found {given!r}, expected a number, or -1 for none")
     if not row.get("model") or not judge:
         raise InputError(f"found the model {row.get('model')!r} and the judge {judge!r}, expected their names")
     return {
@@ -181,13 +186,9 @@ def _grade_row(grade: Grade) -> dict[str, Any]:
 
 
 def _protocol(prompt: str, turn: Any) -> str:  # noqa: ANN401 - as the file has it
-    try:
-        number = int(turn)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"column turn: found {turn!r}, expected 1, 2, ...") from error
-    if number < 1:
+    if not _TURN.fullmatch(str(turn)):
         raise InputError(f"column turn: found {turn!r}, expected 1, 2, ...")
-    return f"{_PROTOCOL}/{prompt}/{number}"
+    return f"{_PROTOCOL}/{prompt}/{float(str(turn)):.0f}"
 
 
 def _parts(protocol: str) -> tuple[str, int | None]:
@@ -200,7 +201,7 @@ def _parts(protocol: str) -> tuple[str, int | None]:
 
 def _verdict(row: Mapping[str, Any], game: int) -> dict[str, Any]:
     winner = row.get(f"g{game}_winner")
-    if winner not in _LABELS:
+    if not isinstance(winner, str) or winner not in _LABELS:
         raise InputError(f"column g{game}_winner: found {winner!r}, expected {', '.join(_LABELS)}")
     judge, prompt = _judge(row)
     label = _LABELS[str(winner)]

@@ -171,7 +171,22 @@ def _verdicts(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     for name, value in _DEFAULTS.items():
         there = pl.col(name).fill_null(value) if name in frame.columns else pl.lit(value)
         frame = frame.with_columns(there.alias(name))
+    _refuse_repeated(path, frame)
     return _shaped(path, frame)
+
+
+def _refuse_repeated(path: Path, frame: pl.DataFrame) -> None:
+    """One game of two models on a question has one verdict of a judge: another would count twice."""
+    key = ("question_id", "judge", "protocol", "model_a", "model_b", "game")
+    again = frame.filter(~pl.struct(key).is_first_distinct())
+    if again.is_empty():
+        return
+    row = again.row(0, named=True)
+    raise InputError(
+        f"{path}: row {row['row'] + 1}: found a second verdict of {row['judge']} on question {row['question_id']!r}, "
+        f"{row['model_a']} against {row['model_b']} in game {row['game']} ({len(again)} such rows), expected one: "
+        "remove the others, or tell judges or protocols apart by a column"
+    )
 
 
 def _preference(path: Path, frame: pl.DataFrame) -> pl.Series:

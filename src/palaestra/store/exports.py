@@ -15,7 +15,9 @@ Not here: answers (`judge/answers.py`), and the task that judges them too (`judg
 from __future__ import annotations
 
 import json
+import keyword
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +31,12 @@ _ONE_TURN = ("lm-eval", "arena-hard", "alpaca-eval")
 _HAVE_SYSTEM = ("inspect",)
 _HAVE_REFERENCE = ("mt-bench", "inspect", "lm-eval")
 _SHOWN = 3
+_NAMES_OF_INSPECT = ("Path", "Task", "task", "json_dataset", "ChatMessageUser", "solver", "ask_turns")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 _YAML = """\
 # Asks every question of questions.jsonl once, without examples. The answers are in the log: lm-eval run --log_samples.
-task: {name}
+task: "{name}"
 custom_dataset: !function questions.questions
 test_split: test
 output_type: generate_until
@@ -133,8 +136,11 @@ def export_prompts(prompts: Sequence[Prompt], kind: ExportKind, out: str | Path,
 def _task_name(name: str, kind: ExportKind) -> str:
     if kind == "lm-eval" and not _NAME.fullmatch(name):
         raise InputError(f"found the name {name!r}, expected letters, digits, - and _ after a letter: --name NAME")
-    if kind == "inspect" and (not name.isidentifier() or not _NAME.fullmatch(name)):
-        raise InputError(f"found the name {name!r}, expected letters, digits and _ after a letter: --name NAME")
+    taken = keyword.iskeyword(name) or name in _NAMES_OF_INSPECT
+    if kind == "inspect" and (taken or not name.isidentifier() or not _NAME.fullmatch(name)):
+        raise InputError(
+            f"found the name {name!r}, expected letters, digits, _ after a letter, no word of Python: --name NAME"
+        )
     return name
 
 
@@ -143,7 +149,8 @@ def _write(out: Path, files: dict[str, str]) -> None:
         raise InputError(f"found {out}, which exists; give another folder, or remove that one")
     part = out.with_name(f".{out.name}.part")
     try:
-        part.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(part, ignore_errors=True)  # of an export that was killed
+        part.mkdir(parents=True)
         for file, text in files.items():
             (part / file).write_text(text, encoding="utf-8")
         part.rename(out)

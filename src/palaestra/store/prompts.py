@@ -148,7 +148,7 @@ def _folder(path: Path) -> list[Prompt]:
         raise InputError(
             f"{path}: found no prompts, expected {SET_FILE}, or files that end in {' or '.join(_TEXT_SUFFIXES)}"
         )
-    found = []
+    found: list[tuple[str, Prompt]] = []
     for file in files:
         try:
             text = file.read_text(encoding="utf-8").strip()
@@ -156,8 +156,9 @@ def _folder(path: Path) -> list[Prompt]:
             raise InputError(f"cannot read {file}: {error}; expected a text in UTF-8") from error
         if not text:
             raise InputError(f"{file}: found no text, expected a prompt")
-        found.append(Prompt(id=str(file.relative_to(path).with_suffix("")), turns=(text,), source=path.name))
-    return found
+        name = file.relative_to(path)
+        found.append((str(name), Prompt(id=str(name.with_suffix("")), turns=(text,), source=path.name)))
+    return _distinct(str(path), found, repeated=False)
 
 
 def _checked(path: Path, rows: list[dict[str, Any]], *, identified: bool) -> Iterator[tuple[str, Prompt]]:
@@ -175,7 +176,9 @@ def _checked(path: Path, rows: list[dict[str, Any]], *, identified: bool) -> Ite
 
 def _prompt(row: Mapping[str, Any], *, identified: bool, source: str) -> Prompt:
     turns = _turns(row)
-    named = next((row[name] for name in _IDS if row.get(name) not in {None, ""}), None)
+    named = next((row[name] for name in _IDS if row.get(name) is not None and row[name] != ""), None)
+    if isinstance(named, list | dict):
+        raise InputError(f"found the id {named!r:.80}, expected a text or a number")
     if named is None and identified:
         raise InputError(
             f"found no id, expected one of the columns {', '.join(_IDS)}: answers and verdicts refer to it"
@@ -194,8 +197,10 @@ def _prompt(row: Mapping[str, Any], *, identified: bool, source: str) -> Prompt:
 
 
 def _criteria(value: Any) -> dict[str, bool]:  # noqa: ANN401 - as the file has it
-    if isinstance(value, list):  # a map of Arrow
-        value = {item["key"]: item["value"] for item in value}
+    if isinstance(value, list) and all(isinstance(item, dict) and {"key", "value"} <= item.keys() for item in value):
+        value = {item["key"]: item["value"] for item in value}  # a map of Arrow
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"column criteria: found {value!r:.80}, expected an object of true and false by criterion")
     return {name: bool(met) for name, met in (value or {}).items() if met is not None}
 
 
@@ -231,10 +236,14 @@ def _of_user(name: str, messages: Any) -> tuple[str, ...]:  # noqa: ANN401 - as 
     """What the user said in a conversation."""
     from palaestra.schema import Message
 
+    if not isinstance(messages, list | tuple) or not all(
+        isinstance(item, Mapping) and {"role", "content"} <= item.keys() for item in messages
+    ):
+        raise InputError(f"column {name}: found {messages!r:.80}, expected a list of messages with role and content")
     said = [
         Message.model_validate({"role": item["role"], "content": item["content"]})
         for item in messages
-        if item.get("role") == "user"
+        if item["role"] == "user"
     ]
     if not any(message.text.strip() for message in said):
         raise InputError(f"column {name}: found no text of a user")

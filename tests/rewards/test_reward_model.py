@@ -1,0 +1,135 @@
+"""Rewards by name, a trained folder read again, and files scored in chunks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from reward_worlds import Words, preferences
+
+from palaestra.errors import InputError
+from palaestra.rewards import head_model, score
+from palaestra.rewards.card import model_card
+from palaestra.rewards.config import RewardConfig
+from palaestra.rewards.head_model import HeadReward
+from palaestra.rewards.model import UncertainReward, load_reward
+from palaestra.rewards.page import write_reward_page
+from palaestra.rewards.rules import rule
+from palaestra.rewards.score import agreement, read_replies, score_replies, write_scores
+from palaestra.rewards.train import Trained, train_head
+from palaestra.schema import Message
+from palaestra.store.preferences import write_preferences
+
+CONFIG = RewardConfig(features="words", rounds=10, members=4)
+FOUND = preferences(120)
+PROMPTS = [one.prompt for one in FOUND for _ in one.replies]
+REPLIES = [reply for one in FOUND for reply in one.replies]
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    return train_head(FOUND, CONFIG, Words(), name="r")
+
+
+def test_a_trained_reward_is_read_again_and_scores_the_same(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_model, "featurizer", lambda _name, _specs: Words())
+    card = model_card("r", CONFIG, trained.evaluation, "words")
+    trained.reward.write(tmp_path / "run" / "model", CONFIG, {}, card)
+    again = load_reward(tmp_path / "run")
+    assert isinstance(again, UncertainReward)
+    reward_N, spread_N = again.score_with_spread(PROMPTS, REPLIES)
+    np.testing.assert_array_equal(reward_N, trained.reward.score(PROMPTS, REPLIES))
+    assert (spread_N > 0).all()
+    assert reward_N.mean() == pytest.approx(0, abs=1e-9)
+    assert "## Style" in card
+    weights = tmp_path / "run" / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(InputError, match="cut short or changed"):
+        load_reward(tmp_path / "run")
+
+
+def test_a_head_does_not_take_the_vectors_of_another_maker(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(Words):
+        name = "other"
+
+    trained.reward.write(tmp_path / "model", CONFIG, {}, "")
+    monkeypatch.setattr(head_model, "featurizer", lambda _name, _specs: Other())
+    with pytest.raises(InputError, match="found vectors of other, expected those that the head was trained on: words"):
+        HeadReward.read(tmp_path / "model")
+
+
+def test_the_spread_is_larger_where_less_is_known() -> None:
+    few, many = (train_head(preferences(count), CONFIG, Words()).reward for count in (60, 1200))
+    assert few.score_with_spread(PROMPTS, REPLIES)[1].mean() > 2 * many.score_with_spread(PROMPTS, REPLIES)[1].mean()
+
+
+def test_the_page_is_drawn(trained: Trained, tmp_path: Path) -> None:
+    write_reward_page(tmp_path / "page.html", "r <b>", trained.evaluation)
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<svg") == 3
+    assert "r &lt;b&gt;" in page
+
+
+def test_an_interrupted_scoring_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "CHUNK", 50)
+    write_preferences(tmp_path / "p.jsonl", FOUND)
+    replies = read_replies(tmp_path / "p.jsonl")
+
+    class Failing:
+        name = "failing"
+        left = 3
+
+        def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> np.ndarray:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return rule("rule:length").score(prompts, replies)
+
+    failing = Failing()
+    with pytest.raises(KeyboardInterrupt):
+        score_replies(failing, replies, tmp_path / "chunks")
+    Failing.left = 2  # 240 replies are five chunks, three of which are kept
+    reward_N, spread_N = score_replies(Failing(), replies, tmp_path / "chunks")
+    np.testing.assert_array_equal(reward_N, rule("rule:length").score(PROMPTS, REPLIES))
+    found = agreement(replies, reward_N, 0.95)
+    assert found is not None
+    assert found.pairs == 120
+    assert {part.name for part in found.parts} == {"even", "odd"}
+    write_scores(tmp_path / "scores.parquet", replies, reward_N, spread_N)
+    written = load_reward(f"scores:{tmp_path / 'scores.parquet'}")
+    np.testing.assert_array_equal(written.score(PROMPTS, REPLIES), reward_N)
+    with pytest.raises(InputError, match="found no reward for the reply 'new'"):
+        written.score(PROMPTS[:1], ["new"])
+
+
+def test_tables_and_answers_are_read_and_a_row_without_its_prompt_is_named(tmp_path: Path) -> None:
+    table, questions, answers = (tmp_path / name for name in ("t.csv", "q.jsonl", "a.jsonl"))
+    table.write_text("prompt,response,reference\n1+1?,The answer is 2,2\n")
+    found = read_replies(table)
+    assert load_reward("rule:exact", references=found.references).score(found.prompt_N, found.reply_N).tolist() == [1]
+    questions.write_text(json.dumps({"question_id": "7", "prompt": "hi"}) + "\n")
+    answers.write_text(json.dumps({"question_id": "7", "model": "m", "text": "a b"}) + "\n")
+    answered = read_replies(answers, questions)
+    assert (answered.model_N, answered.reply_N) == (("m",), ("a b",))
+    answers.write_text(json.dumps({"question_id": "8", "model": "m", "text": "a b"}) + "\n")
+    with pytest.raises(InputError, match="row 1: found the question_id '8'"):
+        read_replies(answers, questions)
+    pl.DataFrame({"prompt": ["a", None], "reply": ["b", "c"]}).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="row 2: found no prompt"):
+        read_replies(tmp_path / "t.parquet")
+
+
+def test_what_is_no_reward_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found no reward 'nothing', expected a folder that `reward train` wrote"):
+        load_reward("nothing")
+    (tmp_path / "palaestra.json").write_text('{"palaestra_kind": "other"}')
+    with pytest.raises(InputError, match="found a model of kind 'other'"):
+        load_reward(tmp_path)
