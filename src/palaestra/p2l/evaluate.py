@@ -46,9 +46,9 @@ class Method(Struct):
     """How one way to foretell votes did.
 
     `gain` is the log loss of the plain board less this one's, above zero it is better; `accuracy` is over votes that
-    somebody won; `calibration_error` the mean distance of expected and actual score over ten bins. That is above zero even
-    where a method is right, and the more so the more bins its votes fill: `calibration_chance` is how much of it chance
-    alone would bring.
+    somebody won; `calibration_error` the mean distance of expected and actual score over ten bins. That is above zero
+    even where a method is right, and the more so the more bins its votes fill: `calibration_chance` is how much of it
+    chance alone would bring.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """What makes vectors of prompts, by name.
 
     local:minilm              all-MiniLM-L6-v2, the first 256 tokens; English: of Korean or Thai it sees little
-    gguf:smollm2, a folder    a language model's hidden states, their mean over at most 512 tokens: of SmolLM2 the middle
-                              layer's, of a folder of Hugging Face the last layer's
+    gguf:smollm2, a folder    a language model's hidden states, their mean over at most 512 tokens: of SmolLM2 the
+                              middle layer's, of a folder of Hugging Face the last layer's
     a model's name            of a models.toml: its endpoint is asked for `/embeddings`
 
 Not here: vectors on disk (`learn/features.py`).
