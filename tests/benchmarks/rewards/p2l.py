@@ -18,6 +18,7 @@ import platform
 import re
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,12 +26,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from scipy.special import expit
 
 from palaestra.learn.features import features
 from palaestra.p2l.aggregate import board_of
+from palaestra.p2l.cold_start import with_newcomer
 from palaestra.p2l.config import TrainConfig
-from palaestra.p2l.evaluate import Evaluation, Figure, evaluate
+from palaestra.p2l.evaluate import Evaluation, Figure, evaluate, renumbered
 from palaestra.p2l.featurizers import featurizer_named
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.leaderboard import leaderboard
@@ -43,6 +46,11 @@ SIMULATED = (
     "chance, the mean error pair by pair. The last two columns are in log odds, root mean square over models: the "
     "board of all training prompts less the fit that knows no prompts, and how sure the ensemble is of the first."
 )
+MOST = 3000
+"""Prompts of one file, at most."""
+MODELS = 30
+"""Models of one file, at most."""
+ANNOTATOR = "alpaca_eval_gpt4"
 HEADING = "# A leaderboard for every prompt"
 
 
@@ -135,7 +143,10 @@ def _files(data: Path) -> dict[str, Callable[[], PromptedVotes]]:
     routed = data / "routing" / "routellm"
 
     def of_alpaca() -> PromptedVotes:
-        return read_prompted_votes(alpaca / "annotations_compact.csv.gz", prompts=alpaca / "instructions.csv.gz")
+        rows = pl.read_csv(alpaca / "annotations_compact.csv.gz").filter(pl.col("annotator") == ANNOTATOR)
+        with tempfile.TemporaryDirectory() as folder:
+            rows.write_csv(Path(folder) / "votes.csv")
+            return read_prompted_votes(Path(folder) / "votes.csv", prompts=alpaca / "instructions.csv.gz")
 
     def of_korean() -> PromptedVotes:
         questions, baseline = korean / "question.jsonl", "claude-3.7-sonnet"
@@ -160,7 +171,10 @@ def bench_real(out: list[str], data: Path, kept: Path, featurizer: str = "local:
     )  # fmt: skip
     out += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, read in _files(data).items():
-        votes = read()
+        votes = some_models(read())
+        if len(votes.prompts) > MOST:
+            drawn = np.random.default_rng(1).choice(len(votes.prompts), MOST, replace=False)
+            votes, _ = part(votes, np.zeros((len(votes.prompts), 0)), np.isin(np.arange(len(votes.prompts)), drawn))
         x_PD = features(featurizer_named(featurizer), votes.prompts, kept)
         new_P = np.random.default_rng(0).random(len(votes.prompts)) < 0.3
         seen, held = (part(votes, x_PD, chosen_P) for chosen_P in (~new_P, new_P))
@@ -169,15 +183,30 @@ def bench_real(out: list[str], data: Path, kept: Path, featurizer: str = "local:
         found = evaluate(head, *held, training=seen)
         print(name, f"{time.perf_counter() - began:.0f} s", file=sys.stderr)
         out += _rows(name, found)
-    out += ["", f"Vectors: `{featurizer}`. 95% intervals, paired vote by vote and clustered by prompt."]
+    drawn = f"Of more than {MOST:,} prompts, and of more than {MODELS} models, so many are drawn."
+    said = f"Vectors: `{featurizer}`. 95% intervals, paired vote by vote and clustered by prompt."
+    out += ["", f"{said} {drawn}"]
+
+
+def some_models(votes: PromptedVotes) -> PromptedVotes:
+    """The votes among a few models, where there are many; one against which most votes were given stays."""
+    if len(votes.models) <= MODELS:
+        return votes
+    count_M = np.bincount(np.concatenate([votes.first_B, votes.second_B]), minlength=len(votes.models))
+    order = np.random.default_rng(2).permutation(len(votes.models))
+    kept = np.unique([int(count_M.argmax()), *order[: MODELS - 1]])
+    found = votes.take(np.isin(votes.first_B, kept) & np.isin(votes.second_B, kept))
+    names = tuple(votes.models[m] for m in kept)
+    return renumbered(found, names)
 
 
 def part(votes: PromptedVotes, x_PD: np.ndarray, chosen_P: np.ndarray) -> tuple[PromptedVotes, np.ndarray]:
     """The votes on some prompts, as if there had been no others."""
     kept_P = np.flatnonzero(chosen_P)
+    groups = tuple(votes.category_P[p] for p in kept_P if votes.category_P)
     place_P = np.cumsum(chosen_P) - 1
     found = votes.of_prompts(chosen_P)
-    texts, groups = tuple(votes.prompts[p] for p in kept_P), tuple(votes.category_P[p] for p in kept_P)
+    texts = tuple(votes.prompts[p] for p in kept_P)
     number_B = place_P[found.prompt_B].astype(np.int32)
     return replace(found, prompts=texts, category_P=groups, prompt_B=number_B), x_PD[kept_P]
 
@@ -200,6 +229,39 @@ def _rows(name: str, found: Evaluation) -> list[str]:
 
 def _said(one: Figure) -> str:
     return f"{one.value:+.4f} [{one.lower:+.4f}, {one.upper:+.4f}]"
+
+
+def bench_newcomer(out: list[str]) -> None:
+    """Models that join a trained head with few votes, against the board of the same votes."""
+    old, new, prompts = 30, 20, 4000
+    made = world(prompts=prompts, models=old + new, votes=60_000, spread=1.0, size=64, seed=5)
+    votes = made.votes
+    newest_B, other_B = np.maximum(votes.first_B, votes.second_B), np.minimum(votes.first_B, votes.second_B)
+    seen_B = votes.prompt_B < prompts * 3 // 4
+    known = replace(votes.take(seen_B & (newest_B < old)), models=votes.models[:old])
+    head = train_on(known, made.x_PD, TrainConfig(kind="bradley-terry", members=8))
+    new_PD = made.x_PD[prompts * 3 // 4 :]
+    beta_PM, z_PK = made.beta(new_PD), head.projection(new_PD)
+    heads = ("votes", "mean error of a win rate", "of the board of the same votes", "gain")
+    out += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for count in (10, 30, 100, 300):
+        rows = []
+        for number in range(old, old + new):
+            mine = np.flatnonzero(seen_B & (newest_B == number) & (other_B < old))[:: max(1, 400 // count)][:count]
+            joined = with_newcomer(head, votes.take(np.isin(np.arange(len(votes)), mine)), made.x_PD)
+            true = expit(beta_PM[:, [number]] - beta_PM[:, :old])
+            found = joined.weights.at("bradley-terry", z_PK).beta_PM
+            a_M = joined.plain.a_M
+            by_head = np.abs(expit(found[:, [old]] - found[:, :old]) - true).mean()
+            rows.append((by_head, np.abs(expit(a_M[old] - a_M[:old]) - true).mean()))
+        error = np.array(rows)
+        gain = error[:, 1] - error[:, 0]
+        se = gain.std(ddof=1) / np.sqrt(new)
+        out.append(f"| {count} | {error[:, 0].mean():.4f} | {error[:, 1].mean():.4f} | {gain.mean():+.4f} ± {se:.4f} |")
+    out += [
+        "",
+        f"{old} models known, {new} that join one by one; against the true chances on {len(new_PD):,} new prompts.",
+    ]
 
 
 def bench_cost(out: list[str]) -> None:
@@ -253,6 +315,7 @@ PARTS = {
     "simulated": "Simulated truth",
     "real": "Real outcomes and verdicts, prompts held out",
     "hidden": "The same with hidden states",
+    "newcomer": "A new model with few votes",
     "cost": "What it costs",
 }
 
@@ -261,6 +324,8 @@ def bench(name: str, out: list[str], data: Path, kept: Path) -> None:
     """One part."""
     if name == "simulated":
         bench_simulated(out)
+    elif name == "newcomer":
+        bench_newcomer(out)
     elif name == "cost":
         bench_cost(out)
     else:
