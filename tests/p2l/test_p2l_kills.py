@@ -24,7 +24,7 @@ def test_a_killed_training_goes_on_to_the_same_model(tmp_path: Path) -> None:
             "model_a": names[first],
             "model_b": names[(first + 1) % 3],
             "winner": np.where(rng.random(600) < 0.6, "model_a", "model_b"),
-            "prompt": [f"question {n} about {'sums' if n % 2 else 'verse'}" for n in rng.integers(0, 500, 600)],
+            "prompt": [f"question {n} about {'sums' if n % 2 else 'verse'}" for n in rng.integers(0, 300, 600)],
         }
     )
     frame.write_parquet(tmp_path / "votes.parquet")
@@ -36,7 +36,7 @@ def test_a_killed_training_goes_on_to_the_same_model(tmp_path: Path) -> None:
     started = subprocess.Popen(
         [sys.executable, "-m", "palaestra", *words("killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    vectors, end = tmp_path / "killed" / "vectors", time.monotonic() + 60
+    vectors, end = tmp_path / "killed" / "vectors", time.monotonic() + 300
     while not [*vectors.glob("*.npy")] and time.monotonic() < end and started.poll() is None:
         time.sleep(0.005)
     os.kill(started.pid, signal.SIGKILL)
