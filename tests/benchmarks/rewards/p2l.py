@@ -7,6 +7,9 @@ real       outcomes and verdicts with prompts, three tenths of the prompts held 
 cost       a million votes among a hundred models on vectors of 384 numbers: seconds and memory of the whole training;
            milliseconds of one prompt's board after its vector
 
+newcomer   models that join a trained head with few votes, against a board of the same votes
+hidden     `real` with the hidden states of SmolLM2 for vectors; slow, and only by name
+
 Each part may be run by itself (`--only`); it then takes the place of its own section of the page.
 """
 
@@ -337,11 +340,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", choices=list(PARTS), nargs="*")
-    parser.add_argument("--vectors", type=Path, default=Path("p2l-vectors"))
+    parser.add_argument("--vectors", type=Path, default=Path(tempfile.gettempdir()) / "palaestra-p2l-vectors")
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[4] / "shared" / "data")
     given = parser.parse_args()
     known = sections(given.out.read_text()) if given.out and given.out.is_file() else {}
-    for name in given.only or PARTS:
+    for name in given.only or [name for name in PARTS if name != "hidden"]:
         title = PARTS[name]
         load, out = os.getloadavg()[0], []
         bench(name, out, given.data, given.vectors)
