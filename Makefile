@@ -76,6 +76,7 @@ pictures: setup  ## make the pictures of the ranking pages anew, and print the n
 	$(BIN)/python docs/images/make_report.py
 	$(BIN)/python docs/images/make_formats.py
 	$(BIN)/python docs/images/make_judge.py
+	$(BIN)/python docs/images/make_p2l.py
 	$(BIN)/python docs/images/make_reading_room.py
 	$(BIN)/python docs/images/make_rewards.py
 

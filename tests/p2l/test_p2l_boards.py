@@ -168,3 +168,11 @@ def test_the_commands_work_from_a_vote_file(tmp_path: Path, capsys: pytest.Captu
     frame.drop("prompt").write_parquet(tmp_path / "bare.parquet")
     assert run(["p2l", "train", str(tmp_path / "bare.parquet"), "--out", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_prompt_asked_twice_has_the_board_of_asking_once(kind: Kind) -> None:
+    found = some(kind, 1, 5, 3)
+    once, twice = board_of(kind, found), board_of(kind, found.of(np.array([0, 0])))
+    assert once.beta_M == pytest.approx(twice.beta_M, abs=1e-7)
+    assert once.eta == (None if twice.eta is None else pytest.approx(twice.eta, abs=1e-6))

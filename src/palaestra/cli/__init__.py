@@ -79,6 +79,7 @@ p2l = cyclopts.App(name="p2l", help="A leaderboard for every prompt.")
 p2l.command("palaestra.cli.p2l_train:train")
 p2l.command("palaestra.cli.p2l_board:board")
 p2l.command("palaestra.cli.p2l_evaluate:evaluate")
+p2l.command("palaestra.cli.p2l_add:add")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")

@@ -21,6 +21,7 @@ def board(
     prompts: Path | None = None,
     person: str | None = None,
     votes: str | None = None,
+    models: Path | None = None,
     confidence: Annotated[float, Parameter(validator=validators.Number(gt=0, lt=1))] = 0.95,
     seed: int = 0,
     json: JsonTarget = None,
@@ -40,9 +41,12 @@ def board(
         A voter of --votes: the board is that of the prompts on which the voter voted.
     votes
         Votes with their prompts and voters, for --person.
+    models
+        A models.toml with the endpoint that makes vectors, if that is not local.
     confidence
         Of the intervals.
     """
+    from palaestra.gateway import load_models
     from palaestra.p2l.leaderboard import leaderboard
     from palaestra.p2l.model import load_prompt_boards
     from palaestra.pictures.page import checked_path
@@ -50,7 +54,7 @@ def board(
     if html is not None:
         checked_path(html)
     texts, weights, named = _asked(prompt, prompts, person, votes)
-    boards = load_prompt_boards(model)
+    boards = load_prompt_boards(model, load_models(models) if models is not None else ())
     found = leaderboard(boards, texts, weight_P=weights, category=named, confidence=confidence, seed=seed)
     if html is not None:
         from palaestra.p2l.report import write_board_page

@@ -17,6 +17,7 @@ def evaluate(
     votes: str,
     *,
     prompts: Path | None = None,
+    models: Path | None = None,
     training: str | None = None,
     baseline: str | None = None,
     skip_bad: int = 0,
@@ -33,6 +34,8 @@ def evaluate(
         Votes with their prompts; those on prompts of training are left out, and counted.
     prompts
         A file of prompts, where the votes name them by an id.
+    models
+        A models.toml with the endpoint that makes vectors, if that is not local.
     training
         The votes of the training: with them, boards of the nearest prompts and of categories are rivals too.
     baseline
@@ -40,6 +43,7 @@ def evaluate(
     skip_bad
         How many malformed rows may be left out.
     """
+    from palaestra.gateway import load_models
     from palaestra.learn.features import features
     from palaestra.p2l.evaluate import evaluate as compare
     from palaestra.p2l.featurizers import featurizer_named
@@ -52,7 +56,7 @@ def evaluate(
         raise InputError(f"found another kind of model in {model}, expected a head on vectors")
     held = read_prompted_votes(votes, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
     seen = None if training is None else read_prompted_votes(training, prompts=prompts, baseline=baseline)
-    featurizer = featurizer_named(boards.head.features)
+    featurizer = featurizer_named(boards.head.features, load_models(models) if models is not None else ())
     x_PD = features(featurizer, held.prompts)
     known = None if seen is None else (seen, features(featurizer, seen.prompts))
     found = compare(boards.head, held, x_PD, training=known, seed=seed)
@@ -66,7 +70,9 @@ def _table(found: Evaluation) -> Table:
         f"{found.votes:,} votes on {found.prompts:,} new prompts, {found.kind}; "
         f"{100 * found.confidence:g}% intervals clustered by prompt"
     )
-    table = Table("method", "log loss", "gain on the plain board", "accuracy", "calibration error", caption=caption)
+    table = Table(
+        "method", "log loss", "gain on the plain board", "accuracy", "calibration error (by chance)", caption=caption
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for one in found.methods:
@@ -75,7 +81,7 @@ def _table(found: Evaluation) -> Table:
             _said(one.log_loss, ".4f"),
             "" if one.name == "plain" else _said(one.gain, "+.4f"),
             "" if one.accuracy is None else _said(one.accuracy, ".3f"),
-            f"{one.calibration_error:.3f}",
+            f"{one.calibration_error:.3f} ({one.calibration_chance:.3f})",
         )
     return table
 

@@ -55,6 +55,8 @@ def board_of(kind: Kind, found: Coefficients, weight_P: Floats | Sequence[float]
         InputError: there is no prompt, or a weight is negative or no number, or all are zero.
     """
     weight_P = checked_weights(len(found.beta_PM), weight_P)
+    if len(weight_P) == 1:
+        return _own(kind, found)
     sets = [found, *found.members]
     tables = on_threads(lambda one: expected_table(kind, one, weight_P), sets)
     starts = [_start(one, weight_P) for one in sets]
@@ -63,6 +65,16 @@ def board_of(kind: Kind, found: Coefficients, weight_P: Floats | Sequence[float]
     beta_M, eta = boards[0]
     draws_RM = np.stack([beta for beta, _ in boards[1:]]) if len(boards) > 1 else None
     return SetBoard(beta_M, None if kind == "bradley-terry" else eta, draws_RM)
+
+
+def _own(kind: Kind, found: Coefficients) -> SetBoard:
+    """The board of one prompt, which is the minimum without a search."""
+    eta = None if found.eta_P is None else float(found.eta_P[0])
+    draws_RM = None if found.draws_RPM is None or not len(found.draws_RPM) else found.draws_RPM[:, 0]
+    if kind == "grounded":
+        return SetBoard(found.beta_PM[0], eta, draws_RM)
+    centred_RM = None if draws_RM is None else draws_RM - draws_RM.mean(axis=1, keepdims=True)
+    return SetBoard(found.beta_PM[0] - found.beta_PM[0].mean(), eta, centred_RM)
 
 
 def expected_table(kind: Kind, found: Coefficients, weight_P: Floats) -> Floats:

@@ -46,7 +46,9 @@ class Method(Struct):
     """How one way to foretell votes did.
 
     `gain` is the log loss of the plain board less this one's, above zero it is better; `accuracy` is over votes that
-    somebody won; `calibration_error` the mean distance of expected and actual score over ten bins.
+    somebody won; `calibration_error` the mean distance of expected and actual score over ten bins. That is above zero
+    even where a method is right, and the more so the more bins its votes fill: `calibration_chance` is how much of it
+    chance alone would bring.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Method(Struct):
     gain: Figure
     accuracy: Figure | None
     calibration_error: float
+    calibration_chance: float
     settings: dict[str, float]
 
 
@@ -160,7 +163,7 @@ def _compared(
             Method(
                 name=name, log_loss=of(losses[name]), gain=of(losses["plain"] - losses[name]),
                 accuracy=_accuracy(votes, score_B, confidence), calibration_error=calibration_error(votes, score_B),
-                settings=settings,
+                calibration_chance=calibration_chance(votes, score_B), settings=settings,
             )
         )  # fmt: skip
     against = {name: of(loss_B - losses["head"]) for name, loss_B in losses.items() if name != "head"}
@@ -172,10 +175,23 @@ def _compared(
 
 def calibration_error(votes: PromptedVotes, score_B: Floats) -> float:
     """The mean distance of expected and actual score over ten bins of equal width, by votes."""
-    actual_B = np.array([1.0, 0.0, 0.5, 0.5])[votes.outcome_B]
-    bin_B = np.minimum((score_B * _BINS).astype(int), _BINS - 1)
-    off = np.bincount(bin_B, votes.weight_B * (score_B - actual_B), minlength=_BINS)
+    off = np.bincount(_bins(score_B), _off(votes, score_B), minlength=_BINS)
     return float(np.abs(off).sum() / votes.weight_B.sum())
+
+
+def calibration_chance(votes: PromptedVotes, score_B: Floats) -> float:
+    """The calibration error that chance brings to a method without one: normal, prompts independent of each other."""
+    off_NP = np.zeros((_BINS, len(votes.prompts)))
+    np.add.at(off_NP, (_bins(score_B), votes.prompt_B), _off(votes, score_B))
+    return float(np.sqrt(2 / np.pi * np.square(off_NP).sum(axis=1)).sum() / votes.weight_B.sum())
+
+
+def _bins(score_B: Floats) -> NDArray[np.int64]:
+    return np.minimum((score_B * _BINS).astype(np.int64), _BINS - 1)
+
+
+def _off(votes: PromptedVotes, score_B: Floats) -> Floats:
+    return votes.weight_B * (score_B - np.array([1.0, 0.0, 0.5, 0.5])[votes.outcome_B])
 
 
 def _accuracy(votes: PromptedVotes, score_B: Floats, confidence: float) -> Figure | None:

@@ -1,7 +1,9 @@
 """What makes vectors of prompts, by name.
 
-    local:minilm      all-MiniLM-L6-v2, the first 256 tokens; English: of Korean or Thai it sees little
-    a model's name    of a models.toml: its endpoint is asked for `/embeddings`
+    local:minilm              all-MiniLM-L6-v2, the first 256 tokens; English: of Korean or Thai it sees little
+    gguf:smollm2, a folder    a language model's hidden states, their mean over at most 512 tokens: of SmolLM2 the
+                              middle layer's, of a folder of Hugging Face the last layer's
+    a model's name            of a models.toml: its endpoint is asked for `/embeddings`
 
 Not here: vectors on disk (`learn/features.py`).
 """
@@ -9,10 +11,15 @@ Not here: vectors on disk (`learn/features.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from palaestra.gateway.embed import embedder
 from palaestra.learn.features import Featurizer
 from palaestra.schema import ModelSpec
+
+SMOLLM2 = "gguf:smollm2"
+_MIDDLE = (15,)
+"""Half way up the thirty layers of SmolLM2-135M: the last layers have turned to the next token."""
 
 
 def featurizer_named(name: str, specs: Sequence[ModelSpec] = ()) -> Featurizer:
@@ -22,4 +29,8 @@ def featurizer_named(name: str, specs: Sequence[ModelSpec] = ()) -> Featurizer:
         InputError: there is none.
         MissingPartError: what it needs is not installed.
     """
+    if name == SMOLLM2 or (Path(name) / "config.json").is_file():
+        from palaestra.learn.hidden import HiddenStates
+
+        return HiddenStates(name, layers=_MIDDLE if name == SMOLLM2 else (-1,), pooling="mean")
     return embedder(name, specs)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from palaestra.errors import InputError
-from palaestra.p2l.kernel import loss_pass, tie_parameter, vote_losses
+from palaestra.p2l.kernel import LEAST_ETA, loss_pass, vote_losses
 from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind
 from palaestra.stats.parts import on_threads, ranges
 from palaestra.store.prompted_votes import PromptedVotes
@@ -76,8 +76,7 @@ class Weights:
 
 def tie_parameters(kind: Kind, raw: Floats) -> Floats:
     """The parameter of ties from the head's numbers, of any shape."""
-    model = int(VOTE_MODELS[kind])
-    return np.array([tie_parameter(model, one) for one in raw.ravel().tolist()]).reshape(raw.shape)
+    return np.logaddexp(0.0, raw) + LEAST_ETA if kind == "rao-kupper" else raw.copy()
 
 
 @dataclass(frozen=True, slots=True)

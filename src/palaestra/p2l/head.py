@@ -24,6 +24,7 @@ from palaestra.learn.checkpoint import read_checkpoint, write_checkpoint
 from palaestra.learn.features import Featurizer
 from palaestra.p2l.fitting import Vectors, Weights, tie_parameters
 from palaestra.p2l.model import HEAD, Coefficients, Kind, checked_prompts
+from palaestra.schema import ModelSpec
 
 Floats = NDArray[np.float64]
 
@@ -161,13 +162,18 @@ class HeadBoards:
         self._featurizer: Featurizer | None = None
 
     @classmethod
-    def load(cls, folder: str | Path) -> HeadBoards:
+    def load(cls, folder: str | Path, specs: Sequence[ModelSpec] = ()) -> HeadBoards:
         """The head of a folder.
+
+        Args:
+            folder: which.
+            specs: models of a models.toml, where one of them makes vectors of prompts.
 
         Raises:
             InputError: it holds no head, or its weights were cut short or changed.
         """
-        return cls(Head.read(folder))
+        head = Head.read(folder)
+        return cls(head, lambda: _featurizer(head.features, specs))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -202,10 +208,10 @@ def prompt_hashes(prompts: Sequence[str]) -> NDArray[np.uint64]:
     return np.sort(np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64))
 
 
-def _featurizer(name: str) -> Featurizer:
+def _featurizer(name: str, specs: Sequence[ModelSpec] = ()) -> Featurizer:
     from palaestra.p2l.featurizers import featurizer_named
 
-    return featurizer_named(name)
+    return featurizer_named(name, specs)
 
 
 def _arrays(prefix: str, found: Sequence[Weights]) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,7 @@ from palaestra.stats.likelihoods import bradley_terry, grounded, log_probability
 
 Floats = NDArray[np.float64]
 _RAO_KUPPER, _GROUNDED = 1, 3
-_LEAST_ETA = 1e-6
+LEAST_ETA = 1e-6
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -39,7 +39,7 @@ def _add(w_K: Floats, factor: float, z_K: NDArray[np.float32]) -> None:
 def tie_parameter(model: int, raw: float) -> float:
     """What the head's number means: eta = softplus(raw) above zero for Rao and Kupper, itself for the grounded."""
     if model == _RAO_KUPPER:
-        return max(raw, 0.0) + math.log1p(math.exp(-abs(raw))) + _LEAST_ETA
+        return max(raw, 0.0) + math.log1p(math.exp(-abs(raw))) + LEAST_ETA
     return raw
 
 

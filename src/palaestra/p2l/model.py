@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
+from palaestra.schema import ModelSpec
 from palaestra.stats.likelihoods import VoteModel
 
 Floats = NDArray[np.float64]
@@ -99,8 +100,12 @@ class PromptBoards(Protocol):
         ...
 
 
-def load_prompt_boards(folder: str | Path) -> PromptBoards:
+def load_prompt_boards(folder: str | Path, specs: Sequence[ModelSpec] = ()) -> PromptBoards:
     """The trained model of a folder, or of a run's.
+
+    Args:
+        folder: which.
+        specs: models of a models.toml, where one of them makes vectors of prompts.
 
     Raises:
         InputError: there is none, or its weights were cut short or changed.
@@ -115,7 +120,7 @@ def load_prompt_boards(folder: str | Path) -> PromptBoards:
     if kind == HEAD:
         from palaestra.p2l.head import HeadBoards
 
-        return HeadBoards.load(folder)
+        return HeadBoards.load(folder, specs)
     raise InputError(f"found a model of kind {kind!r} in {folder}, expected {HEAD}, as `palaestra p2l train` writes it")
 
 
