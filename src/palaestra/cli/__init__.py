@@ -69,12 +69,16 @@ judge.command("palaestra.cli.judge_forecast:backtest")
 judge.command("palaestra.cli.judge_formats:alpaca")
 judge.command("palaestra.cli.judge_formats:grades")
 
+p2l = cyclopts.App(name="p2l", help="A leaderboard for every prompt, and a router that reads it.")
+p2l.command("palaestra.cli.p2l_route:route")
+p2l.command("palaestra.cli.p2l_serve:serve")
+
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, models):
+for room in (arena, rank, bench, judge, p2l, models):
     app.command(room)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -22,9 +23,9 @@ from scipy.special import expit, logit
 
 from palaestra.errors import InputError
 from palaestra.p2l.budget import spread
-from palaestra.p2l.costs import Costs
+from palaestra.p2l.costs import Costs, expect_costs, read_usage
 from palaestra.p2l.hull import Mixtures, at_budget, at_price, strictly, upper_hulls
-from palaestra.p2l.model import Coefficients, Kind, PromptBoards
+from palaestra.p2l.model import Coefficients, Kind, PromptBoards, load_prompt_boards
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -237,3 +238,59 @@ def _shares(models: Sequence[str], opponents: Mapping[str, float] | None) -> Flo
             f"found the opponents' weights {dict(opponents)}, expected numbers from 0 up, not all of them 0"
         )
     return weight_M / weight_M.sum()
+
+
+def load_router(
+    folder: str | Path,
+    models: str | Path,
+    config: RouterConfig | None = None,
+    *,
+    usage: str | Path | None = None,
+    opponents: str | Path | None = None,
+    only: Sequence[str] = (),
+) -> Router:
+    """A router from files.
+
+    Args:
+        folder: a trained model's.
+        models: a models.toml with the endpoints and prices of the models that may be taken.
+        config: what may be spent.
+        usage: what says how long answers are (`costs.read_usage`).
+        opponents: votes, in any format; how often a model stands in them is how often it is met.
+        only: the models that may be taken; all of the boards, if empty.
+
+    Raises:
+        InputError: a model that may be taken has no endpoint in models.toml, or a file does not hold what it should.
+        MissingPartError: an extra is not installed.
+    """
+    from palaestra.gateway import load_models
+
+    boards, specs = load_prompt_boards(folder), {spec.name: spec for spec in load_models(models)}
+    wanted = [name for name in boards.models if not only or name in only]
+    if strangers := sorted(set(only) - set(boards.models)):
+        raise InputError(f"found --only {strangers[0]!r}, expected models of the boards: {', '.join(boards.models)}")
+    if missing := [name for name in wanted if name not in specs]:
+        raise InputError(
+            f"found no endpoint of {', '.join(map(repr, missing))} in {models}, expected one for every model of the "
+            "boards; add them there, or name the models that may be taken with --only"
+        )
+    lengths = None if usage is None else read_usage(usage)
+    costs = expect_costs([specs[name] for name in wanted], lengths)
+    return Router(boards, costs, config, None if opponents is None else met(opponents, boards.models))
+
+
+def met(source: str | Path, models: Sequence[str]) -> dict[str, float]:
+    """How often each of these models stands in votes.
+
+    Raises:
+        VoteFileError: the votes cannot be read.
+    """
+    import polars as pl
+
+    from palaestra.store.formats import read_votes
+
+    frame = read_votes(source, wanted=lambda _: []).frame
+    weight = frame["weight"] if "weight" in frame.columns else pl.repeat(1.0, len(frame), eager=True)
+    both = pl.concat([frame[side].cast(pl.String).rename("model") for side in ("model_a", "model_b")])
+    counted = pl.DataFrame({"model": both, "weight": pl.concat([weight, weight])}).group_by("model").sum()
+    return {name: float(times) for name, times in counted.iter_rows() if name in models}
