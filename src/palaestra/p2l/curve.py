@@ -1,9 +1,9 @@
 """What quality costs: a router under every budget, against drawing models blindly at the same cost.
 
-The blind rival knows how good each model is on the whole, and mixes the two that are best for the money, on every prompt
-alike: the upper hull of mean costs and mean qualities. What a router gains over it, it gains by reading the prompt. Where
-outcomes are known (who was right on which prompt), quality is what they say, and the gain has an interval over prompts;
-else it is the expected score.
+The blind rival knows how good each model is on the whole, and mixes the two that are best for the money, on every
+prompt alike: the upper hull of mean costs and mean qualities. What a router gains over it, it gains by reading the
+prompt. Where outcomes are known (who was right on which prompt), quality is what they say, and the gain has an interval
+over prompts; else it is the expected score.
 
 The gap between the cheapest and the best model that a router recovers is averaged over budgets, as Ong et al.,
 *RouteLLM* (2024), do it (APGR).
@@ -53,8 +53,8 @@ class CurvePoint:
 class Curve:
     """Budgets from the cheapest model on every prompt to the best one on each; `models` are single models.
 
-    `gain` is the mean of the points' gains, `recovered` the mean share of the gap between the cheapest model and the one
-    that is best on the whole. `realised` says whether quality is what came out, or what is expected.
+    `gain` is the mean of the points' gains, `recovered` the mean share of the gap between the cheapest model and the
+    one that is best on the whole. `realised` says whether quality is what came out, or what is expected.
     """
 
     points: tuple[CurvePoint, ...]
@@ -92,27 +92,26 @@ def curve(
     """
     prompts = len(outlook.value_PM)
     truth_PM = outlook.value_PM if quality_PM is None else quality_PM
-    hulls, single = upper_hulls(outlook.cost_PM, outlook.value_PM), outlook.cost_PM.mean(axis=0)
-    blind = upper_hulls(single, truth_PM.mean(axis=0, keepdims=True))
-    low, high = (
-        hulls.cost_PK[:, 0].mean(),
-        max(at_budget(hulls, None).cost_P.mean(), blind.cost_PK[0].max(initial=0, where=blind.model_PK[0] >= 0)),
-    )
+    hulls, single_M = upper_hulls(outlook.cost_PM, outlook.value_PM), outlook.cost_PM.mean(axis=0)
+    blind = upper_hulls(single_M, truth_PM.mean(axis=0, keepdims=True))
+    low = max(float(hulls.cost_PK[:, 0].mean()), float(blind.cost_PK[0, 0]))
+    high = max(float(at_budget(hulls, None).cost_P.mean()), float(at_budget(blind, None).cost_P[0]))
     if prompts < 2 or not high > low:  # noqa: PLR2004 - an interval needs two
         raise InputError(f"found {prompts} prompts and budgets from {low:.6g} to {high:.6g}, expected room for a curve")
-    blind_low = blind.cost_PK[0, 0]
     drawn, gains = [], []
-    for budget in np.linspace(max(low, blind_low), high, points):
+    for budget in np.linspace(low, high, points):
         bought = spread(hulls, float(budget) * prompts * (1 + 1e-12))
         routed_P = (bought.mixtures.chances(len(models)) * truth_PM).sum(axis=1)
-        rival_M = at_budget(blind, max(float(bought.mixtures.cost_P.mean()), blind_low)).chances(len(models))[0]
+        rival_M = at_budget(blind, max(float(bought.mixtures.cost_P.mean()), blind.cost_PK[0, 0])).chances(len(models))[
+            0
+        ]
         rival_P = truth_PM @ rival_M
         gains.append(routed_P - rival_P)
         measured = (_mean(one, confidence) for one in (routed_P, rival_P, routed_P - rival_P))
         drawn.append(CurvePoint(float(bought.mixtures.cost_P.mean()), *measured, bought.price))
     return Curve(
         points=tuple(drawn),
-        models={name: (float(single[m]), _mean(truth_PM[:, m], confidence)) for m, name in enumerate(models)},
+        models={name: (float(single_M[m]), _mean(truth_PM[:, m], confidence)) for m, name in enumerate(models)},
         gain=_mean(np.mean(gains, axis=0), confidence),
         recovered=_recovered([point.quality.value for point in drawn], blind),
         blind_recovered=_recovered([point.blind.value for point in drawn], blind),

@@ -157,10 +157,15 @@ class Router:
             mixtures = strictly(cost_PM[:, kept], value_PM[:, kept], self.config.budget)
         else:
             mixtures = at_budget(hulls, self.config.budget)
-        mixtures = mixtures.renamed(kept)
+        return self._explained(outlook, mixtures.renamed(kept), price, total)
+
+    def whole(self, routing: Routing, total: float | None = None) -> Routing:
+        """The same with mixtures rounded down to their cheaper models."""
+        return self._explained(routing.outlook, routing.mixtures.whole(), routing.price, total)
+
+    def _explained(self, outlook: Outlook, mixtures: Mixtures, price: float | None, total: float | None) -> Routing:
         strength_P = strengths(mixtures.value_P, outlook.coefficients, self.boards.kind, self.opponents_M)
-        reason_P = self._reasons(outlook, mixtures, total)
-        return Routing(self.models, outlook, mixtures, strength_P, price, reason_P)
+        return Routing(self.models, outlook, mixtures, strength_P, price, self._reasons(outlook, mixtures, total))
 
     def _reasons(self, outlook: Outlook, mixtures: Mixtures, total: float | None) -> tuple[str, ...]:
         best_P, config = outlook.value_PM.argmax(axis=1), self.config
