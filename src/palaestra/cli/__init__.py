@@ -70,6 +70,9 @@ judge.command("palaestra.cli.judge_formats:alpaca")
 judge.command("palaestra.cli.judge_formats:grades")
 
 p2l = cyclopts.App(name="p2l", help="A leaderboard for every prompt, and a router that reads it.")
+p2l.command("palaestra.cli.p2l_train:train")
+p2l.command("palaestra.cli.p2l_board:board")
+p2l.command("palaestra.cli.p2l_evaluate:evaluate")
 p2l.command("palaestra.cli.p2l_route:route")
 p2l.command("palaestra.cli.p2l_serve:serve")
 

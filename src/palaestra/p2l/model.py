@@ -36,6 +36,9 @@ VOTE_MODELS: dict[Kind, VoteModel] = {
 HEAD, BACKBONE = "p2l-head", "p2l-backbone"
 """Kinds of folders."""
 
+MODEL = "model"
+"""Where in the folder of a run the trained model lies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
@@ -97,14 +100,17 @@ class PromptBoards(Protocol):
 
 
 def load_prompt_boards(folder: str | Path) -> PromptBoards:
-    """The trained model of a folder.
+    """The trained model of a folder, or of a run's.
 
     Raises:
         InputError: there is none, or its weights were cut short or changed.
         MissingPartError: an extra that it needs is not installed.
     """
-    from palaestra.learn.checkpoint import kind_of
+    from palaestra.learn.checkpoint import CONFIG_FILE, kind_of
 
+    folder = Path(folder)
+    if not (folder / CONFIG_FILE).is_file() and (folder / MODEL / CONFIG_FILE).is_file():
+        folder /= MODEL
     kind = kind_of(folder)
     if kind == HEAD:
         from palaestra.p2l.head import HeadBoards

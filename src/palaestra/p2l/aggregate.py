@@ -1,0 +1,115 @@
+"""The board of a set of prompts: the one whose outcomes come closest to the mean of outcomes over the prompts.
+
+    minimise over (beta, eta)    - mean over prompts, sum over pairs and outcomes of P(o | i, j, prompt) log P(o | i, j)
+
+the cross-entropy, by Newton (Frick et al., 2025, who search by L-BFGS). The mean of coefficients is not that board: a
+prompt on which a model always wins would count as much as its coefficient is large. For Bradley-Terry the minimum keeps
+each model's expected wins,
+
+    sum_j sigmoid(b_i - b_j) = mean over prompts of sum_j sigmoid(beta_i - beta_j)
+
+and the board of one prompt is that prompt's own. It is the fit of votes that came out as expected, all pairs alike;
+so it is `stats/newton.py` that finds it. Not here: a board as a record (`leaderboard.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palaestra.errors import InputError
+from palaestra.p2l.kernel import expected_outcomes
+from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind
+from palaestra.stats.newton import Problem, maximise, one_thread
+from palaestra.stats.parts import on_threads
+from palaestra.stats.passes import Parameters
+from palaestra.stats.rows import table_rows
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SetBoard:
+    """Strengths of M models on a set of prompts, the parameter of ties (None for `bradley-terry`), and R members' own.
+
+    Where only differences are determined, the mean is zero.
+    """
+
+    beta_M: Floats
+    eta: float | None
+    draws_RM: Floats | None = None
+
+
+def board_of(kind: Kind, found: Coefficients, weight_P: Floats | Sequence[float] | None = None) -> SetBoard:
+    """The board of a set of prompts, with that of each member of the ensemble.
+
+    Args:
+        kind: what the coefficients are coefficients of.
+        found: those of the prompts.
+        weight_P: what each prompt counts; the same if left out.
+
+    Raises:
+        InputError: there is no prompt, or a weight is negative or no number, or all are zero.
+    """
+    weight_P = checked_weights(len(found.beta_PM), weight_P)
+    sets = [found, *found.members]
+    tables = on_threads(lambda one: expected_table(kind, one, weight_P), sets)
+    starts = [_start(one, weight_P) for one in sets]
+    with one_thread():
+        boards = [board_of_table(kind, *one) for one in zip(tables, starts, strict=True)]
+    beta_M, eta = boards[0]
+    draws_RM = np.stack([beta for beta, _ in boards[1:]]) if len(boards) > 1 else None
+    return SetBoard(beta_M, None if kind == "bradley-terry" else eta, draws_RM)
+
+
+def expected_table(kind: Kind, found: Coefficients, weight_P: Floats) -> Floats:
+    """The chances of the outcomes of all pairs, the weighted mean over prompts; (4, M, M), above the diagonal."""
+    models = found.beta_PM.shape[1]
+    shape_P = np.zeros(len(weight_P)) if found.eta_P is None else found.eta_P
+    table_OMM = np.zeros((4, models, models))
+    beta_PM = np.ascontiguousarray(found.beta_PM)
+    expected_outcomes(int(VOTE_MODELS[kind]), beta_PM, shape_P, weight_P / weight_P.sum(), table_OMM)
+    return table_OMM
+
+
+def board_of_table(kind: Kind, table_OMM: Floats, start: tuple[Floats, float]) -> tuple[Floats, float]:
+    """The strengths and the parameter of ties whose outcomes come closest to a table of chances."""
+    model = VOTE_MODELS[kind]
+    rows = table_rows(table_OMM)
+    problem = Problem(rows, model, np.zeros(rows.models, dtype=np.int64))
+    found = maximise(problem, Parameters(start[0], np.zeros(0), start[1]))
+    if not found.converged:
+        raise InputError("found no board of these prompts after 100 steps, expected finite strengths; train it anew")
+    return found.at.theta_M, found.at.shape
+
+
+def wins_of(kind: Kind, found: Coefficients, weight_P: Floats | None = None) -> Floats:
+    """The mean expected score of each model against all others over the prompts: a win 1, neither one half."""
+    weight_P = checked_weights(len(found.beta_PM), weight_P)
+    first_MM, second_MM, *rest = expected_table(kind, found, weight_P)
+    half_MM = sum(rest) / 2
+    upper_MM = first_MM + half_MM
+    score_M = upper_MM.sum(axis=1) + (second_MM + half_MM).sum(axis=0)
+    return score_M / max(len(score_M) - 1, 1)
+
+
+def checked_weights(prompts: int, weight_P: Floats | Sequence[float] | None) -> Floats:
+    """Weights of prompts, all one if left out.
+
+    Raises:
+        InputError: there is no prompt, or a weight is negative or no number, or all are zero.
+    """
+    if not prompts:
+        raise InputError("found no prompt, expected at least one for a board")
+    weight = np.ones(prompts) if weight_P is None else np.asarray(weight_P, dtype=np.float64)
+    if weight.shape != (prompts,) or not np.isfinite(weight).all() or (weight < 0).any() or not weight.sum():
+        raise InputError(f"found weights of prompts that are negative, no numbers or all zero, expected {prompts}")
+    return weight
+
+
+def _start(found: Coefficients, weight_P: Floats) -> tuple[Floats, float]:
+    beta_M = np.average(found.beta_PM, axis=0, weights=weight_P)
+    return beta_M, 0.0 if found.eta_P is None else float(np.average(found.eta_P, weights=weight_P))

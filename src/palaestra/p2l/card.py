@@ -1,0 +1,44 @@
+"""What a trained model says of itself: `card.md`."""
+
+from __future__ import annotations
+
+from palaestra.p2l.head import Head
+
+
+def card_of(head: Head, name: str) -> str:
+    """The card of a head."""
+    report = head.report
+    lines = [
+        f"# {name}: a leaderboard for every prompt",
+        "",
+        f"- models: {len(head.models)}",
+        f"- votes: {report['votes']:g} on {report['prompts']} prompts",
+        f"- kind: {head.kind}; vectors: {head.features}; components: {head.weights.w_MK.shape[1]}",
+        f"- spread of strengths over prompts: {head.spread:g} log odds; members of the ensemble: {len(head.members)}",
+    ]
+    if report["tried"]:
+        gain, se = report["gain"], report["gain_se"]
+        lines += [
+            f"- held-out log loss {report['held_out_log_loss']:.4f} a vote, {gain:.4f} ± {se:.4f} below one board",
+            "",
+            "| spread | held-out log loss | gain on the plain board | its standard error |",
+            "|---|---|---|---|",
+            *(
+                f"| {t['spread']:g} | {t['log_loss']:.5f} | {t['gain']:+.5f} | {t['gain_se']:.5f} |"
+                for t in report["tried"]
+            ),
+        ]
+    lines += ["", *(f"- {text}" for text in warnings_of(head))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def warnings_of(head: Head) -> list[str]:
+    """What the reader should know."""
+    said = []
+    if head.spread == 0:
+        said.append("No spread above zero foretold held-out prompts better: every prompt gets the same, plain board.")
+    if not head.report["converged"]:
+        said.append("The fit did not converge; do not use these boards.")
+    if head.report["gain"] is not None and head.spread and head.report["gain"] < 2 * head.report["gain_se"]:
+        said.append("The gain on one board for all prompts is within two standard errors of none.")
+    return said
