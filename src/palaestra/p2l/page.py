@@ -1,29 +1,16 @@
-"""A prompt's own leaderboard: as the record that every board is, and as a page with what a router would do.
+"""A page that takes a prompt and draws its own leaderboard, with what a router would do; served by `serve.py`.
 
-Ratings are on the Elo scale with the mean of all models at 1000. Intervals are quantiles of the model's ensemble,
-each of whose members is centred by itself: of strengths, only differences mean something.
-
-Not here: boards of many prompts (`aggregate.py`).
+Not here: the board itself (`leaderboard.py`), pages of trained models (`report.py`), of routed files (`routing_page.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from palaestra.p2l.model import Coefficients, PromptBoards
 from palaestra.pictures.page import scrolling, whole_page
-from palaestra.schema import FitReport, Leaderboard, ModelRating, VoteData
-from palaestra.schema.leaderboard import Level
-from palaestra.stats.ranks import rank_bounds
 
-ELO = 400 / math.log(10)
 _MEAN = 1000.0
 _WIDE, _HIGH = 240, 22
 
@@ -39,69 +26,6 @@ svg.span { min-width: 180px; } svg.span line { stroke: var(--second); stroke-wid
 svg.span line.mean { stroke: var(--line); stroke-width: 1; } svg.span circle { fill: var(--first); }
 td.span { padding-block: 0; }
 </style>"""
-
-
-def leaderboard_of(
-    boards: PromptBoards, prompt: str, found: Coefficients | None = None, *, confidence: float = 0.95
-) -> Leaderboard:
-    """The leaderboard of one prompt.
-
-    Args:
-        boards: the trained model.
-        prompt: the user's turns, joined by a blank line.
-        found: its coefficients, where they are known already.
-        confidence: of each model's interval.
-
-    Raises:
-        InputError: the prompt is empty.
-    """
-    found = found or boards.coefficients([prompt])
-    beta_M = found.beta_PM[0]
-    rating_M = _MEAN + ELO * (beta_M - beta_M.mean())
-    draws_RM = None if found.draws_RPM is None else found.draws_RPM[:, 0]
-    lower_M, upper_M, se_M = _spread(rating_M, draws_RM, confidence)
-    best_M, worst_M = rank_bounds(lower_M, upper_M)
-    order = np.argsort(-rating_M, kind="stable")
-    none = {"votes": 0.0, "wins": 0.0, "losses": 0.0, "ties": 0.0, "both_bad": 0.0, "preliminary": False}
-    lines = [
-        ModelRating(
-            model=boards.models[m], rating=rating_M[m], lower=lower_M[m], upper=upper_M[m], se=se_M[m],
-            rank=best_M[m], rank_lower=best_M[m], rank_upper=worst_M[m], **none,
-        )
-        for m in order
-    ]  # fmt: skip
-    unsure = () if draws_RM is not None else ("this model has no ensemble, so that nobody knows how sure it is",)
-    return Leaderboard(
-        category="prompt",
-        models=tuple(lines),
-        components=(tuple(line.model for line in lines),),
-        settings={"method": "p2l", "kind": boards.kind, "confidence": confidence},
-        data=VoteData(votes=0, sha256=hashlib.sha256(prompt.encode()).hexdigest()),
-        fit=FitReport(iterations=0, log_likelihood=0.0, converged=True),
-        warnings=unsure,
-        usable=_usable(beta_M, draws_RM, confidence) if boards.kind == "grounded" else None,
-    )
-
-
-def _spread(
-    rating_M: NDArray[np.float64], draws_RM: NDArray[np.float64] | None, confidence: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    if draws_RM is None:
-        return rating_M, rating_M, np.zeros_like(rating_M)
-    centred_RM = _MEAN + ELO * (draws_RM - draws_RM.mean(axis=1, keepdims=True))
-    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-    lower_M, upper_M = np.quantile(centred_RM, ends, axis=0)
-    return np.minimum(lower_M, rating_M), np.maximum(upper_M, rating_M), centred_RM.std(axis=0)
-
-
-def _usable(beta_M: NDArray[np.float64], draws_RM: NDArray[np.float64] | None, confidence: float) -> Level:
-    """Where a usable answer begins: strength zero, on the scale of the board."""
-    level = np.array([_MEAN - ELO * beta_M.mean()])
-    means_R1 = None if draws_RM is None else _MEAN - ELO * draws_RM.mean(axis=1, keepdims=True)
-    if means_R1 is None:
-        return Level(rating=level[0], lower=level[0], upper=level[0], se=0.0)
-    lower, upper = np.quantile(means_R1, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Level(rating=level[0], lower=min(lower, level[0]), upper=max(upper, level[0]), se=means_R1.std())
 
 
 def prompt_page(

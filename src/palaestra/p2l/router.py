@@ -164,7 +164,7 @@ class Router:
         return self._explained(routing.outlook, routing.mixtures.whole(), routing.price, total)
 
     def _explained(self, outlook: Outlook, mixtures: Mixtures, price: float | None, total: float | None) -> Routing:
-        strength_P = strengths(mixtures.value_P, outlook.coefficients, self.boards.kind, self.opponents_M)
+        strength_P = strength_of_score(mixtures.value_P, outlook.coefficients, self.boards.kind, self.opponents_M)
         return Routing(self.models, outlook, mixtures, strength_P, price, self._reasons(outlook, mixtures, total))
 
     def _reasons(self, outlook: Outlook, mixtures: Mixtures, total: float | None) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def scores(found: Coefficients, kind: Kind, opponents_M: Floats) -> Floats:
     return np.concatenate(parts)
 
 
-def strengths(value_P: Floats, found: Coefficients, kind: Kind, opponents_M: Floats) -> Floats:
+def strength_of_score(value_P: Floats, found: Coefficients, kind: Kind, opponents_M: Floats) -> Floats:
     """The strength at which one model has this expected score on each prompt; natural log odds, as the models' own.
 
     The root of sum_j q_j P(theta' beats j) = value, which rises in theta'.

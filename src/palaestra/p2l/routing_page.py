@@ -1,4 +1,4 @@
-"""What a router did with a set of prompts, as a page that stands alone: quality against cost, and where prompts went."""
+"""What a router did with a set of prompts, as a page that stands alone: quality by cost, and where prompts went."""
 
 from __future__ import annotations
 

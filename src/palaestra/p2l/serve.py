@@ -27,8 +27,10 @@ from pydantic import BaseModel, Field
 from palaestra.errors import InputError, ModelError
 from palaestra.gateway.client import Completion, Sampling
 from palaestra.gateway.server import Told, app_for, key_check
+from palaestra.p2l.aggregate import board_of
 from palaestra.p2l.budget import EmptyPurseError, Purse, ceiling_of
-from palaestra.p2l.page import leaderboard_of, prompt_page
+from palaestra.p2l.leaderboard import record_of
+from palaestra.p2l.page import prompt_page
 from palaestra.p2l.router import Outlook, Router, Routing
 from palaestra.schema import ErrorRecord, Message
 
@@ -242,7 +244,8 @@ def router_app(model: RouterModel, name: str = "router", *, key: str | None = No
 
 def answer_of(router: Router, outlook: Outlook, prompt: str) -> dict[str, Any]:
     """A prompt's leaderboard as JSON: the board's record, what would be chosen, and what each routed model costs."""
-    board = leaderboard_of(router.boards, prompt, outlook.coefficients)
+    found = board_of(router.boards.kind, outlook.coefficients)
+    board = record_of(router.boards, found, [prompt], category="prompt")
     try:
         decision: dict[str, Any] = described(router.route(outlook))
     except InputError as error:
