@@ -77,7 +77,7 @@ def reveal_fragment(revealed: dict[str, Any]) -> str:
     return TEMPLATES.env.get_template("_reveal.html").render(reveal=revealed)
 
 
-def errorshown(request: Request, status: int, message: str) -> Response:
+def error_page(request: Request, status: int, message: str) -> Response:
     """A page that says what went wrong."""
     return shown(request, "error", f"Error {status}", status_code=status, status=status, message=message)
 

@@ -57,7 +57,12 @@ def prompt_routes(foretell: PromptBoard, board: LiveBoard, specs: dict[str, Mode
                 found = await asyncio.to_thread(foretell, body.prompt)
         except InputError as error:
             return refusal(422, "refused", str(error))
-        return {"board": found.to_dict(), "html": prompt_fragment(found, board.current, specs)}
+        told = found.to_dict()
+        return {
+            "models": told["models"],
+            "warnings": told["warnings"],
+            "html": prompt_fragment(found, board.current, specs),
+        }
 
     return routes
 

@@ -65,7 +65,7 @@ def serve(
     try:
         import uvicorn
 
-        from palaestra.p2l.serve import RouterModel, router_app
+        from palaestra.p2l.serve import RouterModel, router_app, warm_up
     except ImportError as error:
         raise MissingPartError(f"serving needs {error.name}: pip install 'palaestra[server,gateway]'") from error
     from palaestra.gateway import Gateway
@@ -82,7 +82,9 @@ def serve(
 
     async def run() -> None:
         async with Gateway(router.costs.specs) as gateway:
-            app = router_app(RouterModel(router, gateway.stream, on_error=on_error, purse=money), name, key=key)
+            routed = RouterModel(router, gateway.stream, on_error=on_error, purse=money)
+            await warm_up(routed)
+            app = router_app(routed, name, key=key)
             server = uvicorn.Server(
                 uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
             )

@@ -1,6 +1,7 @@
 """A page that takes a prompt and draws its own leaderboard, with what a router would do; served by `serve.py`.
 
-Not here: the board itself (`leaderboard.py`), pages of trained models (`report.py`), of routed files (`routing_page.py`).
+Not here: the board itself (`leaderboard.py`), pages of trained models (`report.py`), and of routed
+files (`routing_page.py`).
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ def _table(routing: Routing, prompts: Sequence[str]) -> str:
         for text in ("Prompt", "Sent to", "Expected score", "Cost")
     )
     rows = "".join(
-        f'<tr><th scope="row" class="name">{escape(prompts[p][:160])}</th><td class="name">{_sent(routing, int(p))}</td>'
+        f'<tr><th scope="row" class="name">{escape(prompts[p][:160])}</th>'
+        f'<td class="name">{_sent(routing, int(p))}</td>'
         f"<td>{one.value_P[p]:.3f}</td><td>{one.cost_P[p]:.3g}</td></tr>"
         for p in order
     )

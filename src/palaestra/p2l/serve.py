@@ -195,6 +195,15 @@ def described(routing: Routing) -> dict[str, Any]:
     }
 
 
+async def warm_up(model: RouterModel) -> None:
+    """Load and compile what the first request would wait for.
+
+    Raises:
+        MissingPartError: an extra that makes vectors of prompts is not installed.
+    """
+    await asyncio.to_thread(answer_of, model.router, await model.look("Hello?"), "Hello?")
+
+
 class Asked(BaseModel):
     """Whose leaderboard is wanted."""
 
@@ -254,4 +263,5 @@ def answer_of(router: Router, outlook: Outlook, prompt: str) -> dict[str, Any]:
         name: {"expected_score": float(outlook.value_PM[0, place]), "expected_cost": float(outlook.cost_PM[0, place])}
         for place, name in enumerate(router.models)
     }
-    return {"board": board.to_dict(), "decision": decision, "routed": routed}
+    told = ("category", "models", "settings", "usable", "warnings")  # data and fit are those of all votes
+    return {"board": {key: board.to_dict()[key] for key in told}, "decision": decision, "routed": routed}

@@ -22,7 +22,7 @@ form.addEventListener("submit", async (event) => {
     if (mine !== asked) return;  // a later prompt is under way
     if (!response.ok) throw new Error(answer.error.message);
     document.getElementById("prompt-board").innerHTML = answer.html;
-    status.textContent = `The leaderboard of this prompt is shown. First: ${answer.board.models[0].model}.`;
+    status.textContent = `The leaderboard of this prompt is shown. First: ${answer.models[0].model}.`;
   } catch (error) {
     if (mine !== asked) return;
     say(error instanceof TypeError ? "The arena cannot be reached." : error.message);
