@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -40,12 +40,8 @@ _FRAME = 32
 _log = logging.getLogger(__name__)
 
 
-class Ask(Protocol):
-    """How a model is asked: `Gateway.stream`."""
-
-    def __call__(self, name: str, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[str | Completion]:
-        """Pieces of text, and a Completion last."""
-        ...
+Ask = Callable[[str, Sequence[Message], Sampling], AsyncGenerator[str | Completion]]
+"""How a model is asked: `Gateway.stream`."""
 
 
 @dataclass(frozen=True, slots=True)
