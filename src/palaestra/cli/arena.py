@@ -66,7 +66,13 @@ def _prompt_board(folder: Path) -> Callable[[str], Leaderboard]:
     from palaestra.p2l.model import load_prompt_boards
 
     boards = load_prompt_boards(folder)
-    return lambda prompt: leaderboard(boards, [prompt], category="prompt")
+
+    def foretell(prompt: str) -> Leaderboard:
+        return leaderboard(boards, [prompt], category="prompt")
+
+    console.note(f"Loading the leaderboards of prompts from {folder} ...")
+    foretell("Hello?")  # what it loads and compiles, nobody has to wait for later
+    return foretell
 
 
 def export(database: str = ArenaSettings().database, *, out: Annotated[Path, Parameter(name=["--out", "-o"])]) -> None:

@@ -13,7 +13,7 @@ from palaestra.p2l.curve import Curve
 from palaestra.p2l.router import Routing
 from palaestra.pictures.drawing import altair, styled
 from palaestra.pictures.page import checked_path, picture, scrolling, whole_page, write_page
-from palaestra.pictures.palette import FIRST, INK, LINE, SECOND
+from palaestra.pictures.palette import FIRST, INK, SECOND
 
 _SHOWN = 300
 
@@ -56,10 +56,11 @@ def curve_chart(curve: Curve) -> Any:  # noqa: ANN401 - altair is loaded late
     ]
     colours = alt.Scale(domain=["reads the prompt", "mixes blindly"], range=[FIRST, SECOND])
     x = alt.X("cost:Q", title="cost a call", scale=alt.Scale(zero=False, nice=False, padding=24))
-    y = alt.Y("quality:Q", title="quality" if curve.realised else "expected score", scale=alt.Scale(zero=False))
+    what_y = "quality" if curve.realised else "expected score"
+    y = alt.Y("quality:Q", title=what_y, scale=alt.Scale(zero=False))
     lines = alt.Chart(alt.Data(values=rows)).encode(x=x)
     band = lines.mark_area(opacity=0.15).encode(
-        y=alt.Y("lower:Q", scale=alt.Scale(zero=False), title=y.title),
+        y=alt.Y("lower:Q", scale=alt.Scale(zero=False), title=what_y),
         y2="upper:Q",
         color=alt.Color("how:N", scale=colours, legend=None),
     )
@@ -76,8 +77,8 @@ def curve_chart(curve: Curve) -> Any:  # noqa: ANN401 - altair is loaded late
         f"budgets; {100 * curve.confidence:g}% intervals over prompts"
     )
     what = "What came out, by cost" if curve.realised else "What is expected, by cost"
-    chart = alt.layer(band, line, dots, names).resolve_scale(strokeDash="independent")
-    return styled(chart.properties(width=560, height=340), what, said).configure_axis(gridColor=LINE)
+    chart = alt.layer(band, line, dots, names).properties(width=560, height=340)
+    return styled(chart, what, said)
 
 
 def _table(routing: Routing, prompts: Sequence[str]) -> str:
