@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from router_worlds import KnownBoards
 
 from palaestra import ranking
 from palaestra.arena.app import create_app
@@ -16,7 +17,6 @@ from palaestra.errors import InputError
 from palaestra.p2l.leaderboard import leaderboard
 from palaestra.schema import Leaderboard, ModelSpec
 from palaestra.store.ledger import Ledger
-from router_worlds import KnownBoards
 
 SPECS = [ModelSpec(name=name, endpoint="scripted:echo", organization="Makers & Co") for name in ("cheap", "dear")]
 

@@ -42,7 +42,7 @@ def prompt_routes(foretell: PromptBoard, board: LiveBoard, specs: dict[str, Mode
 
     @routes.get("/prompt", response_class=HTMLResponse)
     async def page(request: Request) -> Response:
-        return pages.shown(request, "prompt", "A prompt's leaderboard", longest=longest)
+        return pages.shown(request, "foretold", "A prompt's leaderboard", longest=longest)
 
     @routes.post("/api/prompt", response_model=None)
     async def leaderboard(body: Asked) -> dict[str, Any] | Response:

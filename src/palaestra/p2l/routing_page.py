@@ -55,14 +55,14 @@ def curve_chart(curve: Curve) -> Any:  # noqa: ANN401 - altair is loaded late
         for name, (cost, one) in curve.models.items()
     ]
     colours = alt.Scale(domain=["reads the prompt", "mixes blindly"], range=[FIRST, SECOND])
-    x = alt.X("cost:Q", title="cost a call", scale=alt.Scale(zero=False, nice=False, padding=24))
+    x = alt.X("cost:Q", title="cost a call", scale=alt.Scale(zero=False, nice=False, padding=60))
     what_y = "quality" if curve.realised else "expected score"
     y = alt.Y("quality:Q", title=what_y, scale=alt.Scale(zero=False))
     lines = alt.Chart(alt.Data(values=rows)).encode(x=x)
     band = lines.mark_area(opacity=0.15).encode(
         y=alt.Y("lower:Q", scale=alt.Scale(zero=False), title=what_y),
         y2="upper:Q",
-        color=alt.Color("how:N", scale=colours, legend=None),
+        color=alt.Color("how:N", scale=colours, title=None, legend=alt.Legend(orient="top")),
     )
     line = lines.mark_line(strokeWidth=2.5).encode(
         y=y, color=alt.Color("how:N", scale=colours, title=None, legend=alt.Legend(orient="top")),
@@ -70,7 +70,7 @@ def curve_chart(curve: Curve) -> Any:  # noqa: ANN401 - altair is loaded late
     )  # fmt: skip
     points = alt.Chart(alt.Data(values=single)).encode(x=x, y=y)
     dots = points.mark_point(filled=True, size=70, color=INK, opacity=1)
-    names = points.mark_text(align="center", dy=-12, color=INK, fontSize=12).encode(text="model:N")
+    names = points.mark_text(align="left", dx=9, dy=9, color=INK, fontSize=12).encode(text="model:N")
     gain = curve.gain
     said = (
         f"the router gains {gain.value:+.4f} [{gain.lower:+.4f}, {gain.upper:+.4f}] over blind mixtures, averaged over "

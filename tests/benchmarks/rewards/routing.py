@@ -37,8 +37,8 @@ DATA = Path(os.environ.get("PALAESTRA_DATA", "../shared/data")) / "routing" / "r
 _SAID = (
     "Right or wrong answers of a weak and a strong model. A grounded head on MiniLM vectors is trained on half of the "
     "prompts and routes the other half. Cost is the share of calls to the strong model. The gap recovered is averaged "
-    "over budgets from 0 to 1 (APGR); blind mixtures of the two models have one half. Gain is in points of accuracy over "
-    "a blind mixture at equal cost, averaged over budgets, with a 95% interval over prompts."
+    "over budgets from 0 to 1 (APGR); blind mixtures of the two models have one half. Gain is in points of accuracy "
+    "over a blind mixture at equal cost, averaged over budgets, with a 95% interval over prompts."
 )
 COST = {"mixtral_8x7b": 0.0, "gpt4_1106": 1.0}
 """Cost is the share of calls to the strong model, as RouteLLM counts it."""
