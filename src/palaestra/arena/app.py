@@ -22,6 +22,7 @@ from palaestra.arena.battles import Battles
 from palaestra.arena.board import Fit, LiveBoard
 from palaestra.arena.guard import Guard, refusal
 from palaestra.arena.pairing import Matchmaker
+from palaestra.arena.prompt_board import PromptBoard, prompt_routes
 from palaestra.arena.settings import ArenaSettings
 from palaestra.arena.turns import Ask
 from palaestra.errors import DatabaseError, LedgerError
@@ -44,6 +45,7 @@ def create_app(
     ask: Ask,
     fit: Fit,
     plan: PlanForBoard | None = None,
+    prompt_board: PromptBoard | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -54,6 +56,7 @@ def create_app(
         ask: asks a model by name; yields text and at last a Completion, or raises ModelError.
         fit: called with the votes that are new, gives the leaderboard of all votes so far.
         plan: how pairs are drawn, given the current board; evenly if None.
+        prompt_board: the leaderboard of a prompt, for a page of its own; there is none if None.
 
     Raises:
         InputError: fewer than two contestants.
@@ -68,10 +71,13 @@ def create_app(
     battles = Battles(settings, ledger, Matchmaker(list(by_name), seed=settings.seed, plan=planned), ask)
     app = FastAPI(title="Palaestra arena", lifespan=_lifespan(battles), docs_url=None, redoc_url=None)
     app.state.battles = battles
+    app.state.has_prompt_board = prompt_board is not None
     app.add_middleware(Guard)
     app.include_router(turn_routes(battles))
     app.include_router(board_routes(battles, board, by_name))
     app.include_router(pages.page_routes(battles, board, by_name))
+    if prompt_board is not None:
+        app.include_router(prompt_routes(prompt_board, board, by_name, longest=settings.longest_prompt))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _add_error_handlers(app)
     return app

@@ -21,7 +21,7 @@ from palaestra.pictures.markdown import highlight_css, render
 from palaestra.schema import Leaderboard, ModelSpec
 from palaestra.store.entries import Answer, BattleState, Turn
 
-_TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
+TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
 _TICKS = 5
 
 
@@ -33,7 +33,7 @@ def page_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec])
 
     @routes.get("/", response_class=HTMLResponse)
     async def new_battle(request: Request) -> Response:
-        page = _page(request, "battle", "New battle", battle=None, limits=limits)
+        page = shown(request, "battle", "New battle", battle=None, limits=limits)
         welcome(request, page)  # here, and not with the first message: two tabs may send theirs at the same moment
         return page
 
@@ -44,16 +44,16 @@ def page_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec])
         )  # before the ledger: a turn that ends in between is then streamed, not "interrupted"
         found = await asyncio.to_thread(battles.ledger.battle, battle, known_voter(request))
         view = await asyncio.to_thread(_battle_view, found, live, board, specs)
-        return _page(request, "battle", "Battle", battle=view, limits=limits)
+        return shown(request, "battle", "Battle", battle=view, limits=limits)
 
     @routes.get("/leaderboard", response_class=HTMLResponse)
     async def leaderboard(request: Request) -> Response:
-        return _page(request, "leaderboard", "Leaderboard", **_board_view(board.current, specs))
+        return shown(request, "leaderboard", "Leaderboard", **_board_view(board.current, specs))
 
     @routes.get("/about", response_class=HTMLResponse)
     async def about(request: Request) -> Response:
         listed = [{"model": s.name, "organization": s.organization, "license": s.license} for s in specs.values()]
-        return _page(request, "about", "About", models=listed)
+        return shown(request, "about", "About", models=listed)
 
     @routes.get("/highlight.css")
     async def highlight_style() -> Response:
@@ -64,27 +64,28 @@ def page_routes(battles: Battles, board: LiveBoard, specs: dict[str, ModelSpec])
 
 def board_fragment(board: Leaderboard, specs: dict[str, ModelSpec]) -> str:
     """The leaderboard's table as HTML, for a page that is open."""
-    return _TEMPLATES.env.get_template("_board.html").render(**_board_view(board, specs))
+    return TEMPLATES.env.get_template("_board.html").render(**_board_view(board, specs))
 
 
 def turn_fragment(view: dict[str, Any]) -> str:
     """A turn as HTML, for a page that is open."""
-    return str(_TEMPLATES.env.get_template("_turn.html").module.show(view))  # ty: ignore[missing-attribute] - a macro
+    return str(TEMPLATES.env.get_template("_turn.html").module.show(view))  # ty: ignore[missing-attribute] - a macro
 
 
 def reveal_fragment(revealed: dict[str, Any]) -> str:
     """Who was who, as HTML, for a page that is open."""
-    return _TEMPLATES.env.get_template("_reveal.html").render(reveal=revealed)
+    return TEMPLATES.env.get_template("_reveal.html").render(reveal=revealed)
 
 
 def error_page(request: Request, status: int, message: str) -> Response:
     """A page that says what went wrong."""
-    return _page(request, "error", f"Error {status}", status_code=status, status=status, message=message)
+    return shown(request, "error", f"Error {status}", status_code=status, status=status, message=message)
 
 
-def _page(request: Request, page: str, title: str, *, status_code: int = 200, **context: Any) -> Response:  # noqa: ANN401 - a template's values
+def shown(request: Request, page: str, title: str, *, status_code: int = 200, **context: Any) -> Response:  # noqa: ANN401 - a template's values
+    """A page from its template."""
     values = {"page": page, "title": title, **context}
-    response = _TEMPLATES.TemplateResponse(request, f"{page}.html", values, status_code=status_code)
+    response = TEMPLATES.TemplateResponse(request, f"{page}.html", values, status_code=status_code)
     response.headers["cache-control"] = "no-store"
     return response
 
@@ -128,7 +129,7 @@ def _board_view(board: Leaderboard, specs: dict[str, ModelSpec]) -> dict[str, An
     return {
         "rows": rows,
         "unrated": [name for name in specs if name not in rated],
-        "axis": _axis(board),
+        "axis": axis_of(board),
         "votes": board.data.votes,
         "voters": board.data.voters or 0,
         "updated": board.data.last or datetime.now(UTC),
@@ -137,7 +138,7 @@ def _board_view(board: Leaderboard, specs: dict[str, ModelSpec]) -> dict[str, An
     }
 
 
-def _axis(board: Leaderboard) -> dict[str, Any]:
+def axis_of(board: Leaderboard) -> dict[str, Any]:
     """A common scale for all intervals, with round ticks."""
     low = min((line.lower for line in board.models), default=900.0)
     high = max((line.upper for line in board.models), default=1100.0)

@@ -35,5 +35,7 @@ class ArenaSettings(BaseModel):
     """Seconds without a browser looking on, after which the models are stopped."""
     pairing: Literal["uniform", "active"] = "uniform"
     """uniform: all pairs alike; active: pairs whose next vote says most about the order at the top."""
+    p2l: Path | None = None
+    """A trained model of `palaestra p2l train`; adds a page that takes a prompt and draws its leaderboard."""
     seed: int | None = None
     """Seed of the draw of pairs and sides; without one, the operating system's randomness."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from palaestra import console
 from palaestra.arena.settings import ArenaSettings
 from palaestra.cli.listening import listen
 from palaestra.errors import InputError, MissingPartError
+from palaestra.schema import Leaderboard
 
 
 def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = None) -> None:
@@ -29,6 +31,7 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
     from palaestra.store.ledger import Ledger
 
     specs = load_models(settings.models)
+    prompt_board = None if settings.p2l is None else _prompt_board(settings.p2l)
     listening = listen(settings.host, settings.port)
     ledger = Ledger(settings.database)
 
@@ -38,7 +41,10 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
             console.note(f"Loading {', '.join(local)} ...")
         async with Gateway(specs) as gateway:
             plan = ranking.pair_probabilities if settings.pairing == "active" else None
-            app = create_app(settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.LiveFit(), plan=plan)
+            app = create_app(
+                settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.LiveFit(), plan=plan,
+                prompt_board=prompt_board,
+            )  # fmt: skip
             server = uvicorn.Server(
                 uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
             )
@@ -52,6 +58,21 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
     finally:
         ledger.close()
         listening.close()
+
+
+def _prompt_board(folder: Path) -> Callable[[str], Leaderboard]:
+    """What foretells the leaderboard of a prompt."""
+    from palaestra.p2l.leaderboard import leaderboard
+    from palaestra.p2l.model import load_prompt_boards
+
+    boards = load_prompt_boards(folder)
+
+    def foretell(prompt: str) -> Leaderboard:
+        return leaderboard(boards, [prompt], category="prompt")
+
+    console.note(f"Loading the leaderboards of prompts from {folder} ...")
+    foretell("Hello?")  # what it loads and compiles, nobody has to wait for later
+    return foretell
 
 
 def export(database: str = ArenaSettings().database, *, out: Annotated[Path, Parameter(name=["--out", "-o"])]) -> None:

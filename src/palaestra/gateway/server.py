@@ -3,6 +3,10 @@
     POST /v1/chat/completions    whole or streamed, with usage
     GET  /v1/models
 
+A function that has more to say of an answer than its text says it first, as `Told`: clients find it in headers
+(`x-palaestra-...`) and in the field `palaestra` of the answer or of the first chunk, which those who do not know it
+ignore.
+
 What a client asks for and we do not do (several choices, tools, log-probabilities, parts that are no text) is refused
 with 400 in the protocol's own error shape, never ignored. When the client leaves, the function is cancelled.
 """
@@ -14,7 +18,9 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -26,7 +32,25 @@ from palaestra.errors import ModelError
 from palaestra.gateway.client import Completion, Sampling
 from palaestra.schema import Message
 
-Complete = Callable[[str, Sequence[Message], Sampling], AsyncGenerator[str | Completion]]
+_PLAIN = "".join(map(chr, range(32, 127))).replace("%", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client is told beside the text, by name; values as JSON has them. It comes before all text."""
+
+    fields: dict[str, Any]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Texts and numbers as headers; what is not plain ASCII is percent-encoded."""
+        plain = {name: value for name, value in self.fields.items() if isinstance(value, str | int | float)}
+        return {
+            f"x-palaestra-{name.replace('_', '-')}": quote(str(value), safe=_PLAIN) for name, value in plain.items()
+        }
+
+
+Complete = Callable[[str, Sequence[Message], Sampling], AsyncGenerator[str | Completion | Told]]
 
 _STATUS = {"rate_limited": 429, "timeout": 504, "refused": 400}
 
@@ -69,16 +93,14 @@ def app_for(complete: Complete, models: Sequence[str], *, key: str | None = None
     """The application.
 
     Args:
-        complete: answers (model, messages, sampling); yields text and at last a Completion, or raises ModelError.
+        complete: answers (model, messages, sampling); yields text and at last a Completion, or raises ModelError. It
+            may yield what is Told before its text.
         models: the names that are served.
         key: if given, requests must carry it as a bearer token.
     """
     app = FastAPI(title="Palaestra models", docs_url=None, redoc_url=None)
     _add_error_handlers(app)
-
-    def authorised(authorization: str = Header(default="")) -> None:
-        if key is not None and authorization != f"Bearer {key}":
-            raise HTTPException(401, "found no valid key, expected the header Authorization: Bearer KEY")
+    authorised = key_check(key)
 
     @app.get("/v1/models", dependencies=[Depends(authorised)])
     async def list_models() -> dict[str, Any]:
@@ -91,45 +113,64 @@ def app_for(complete: Complete, models: Sequence[str], *, key: str | None = None
             raise HTTPException(404, f"found the model {body.model!r}, expected one of {', '.join(models)}")
         pieces = complete(body.model, body.conversation(), body.sampling())
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
-        if not body.stream:
-            return JSONResponse(await _whole(pieces, head))
         first = await anext(pieces)  # a failure before the first word has a status of its own
-        chunks = _chunks(first, pieces, head, with_usage=body.stream_options.include_usage)
-        return StreamingResponse(chunks, media_type="text/event-stream")
+        told = first if isinstance(first, Told) else None
+        if isinstance(first, Told):
+            first = await anext(pieces)
+        headers = {} if told is None else told.headers
+        if not body.stream:
+            return JSONResponse(await _whole(first, pieces, head, told), headers=headers)
+        chunks = _chunks(first, pieces, head, told, with_usage=body.stream_options.include_usage)
+        return StreamingResponse(chunks, media_type="text/event-stream", headers=headers)
 
     return app
 
 
-async def _whole(pieces: AsyncGenerator[str | Completion], head: dict[str, Any]) -> dict[str, Any]:
-    text, end = "", None
-    async with aclosing(pieces):
-        async for piece in pieces:
+Piece = str | Completion | Told
+
+
+def key_check(key: str | None) -> Callable[[str], None]:
+    """A dependency that lets only requests with the key pass; all, if there is none."""
+
+    def authorised(authorization: str = Header(default="")) -> None:
+        if key is not None and authorization != f"Bearer {key}":
+            raise HTTPException(401, "found no valid key, expected the header Authorization: Bearer KEY")
+
+    return authorised
+
+
+async def _whole(first: Piece, rest: AsyncGenerator[Piece], head: dict[str, Any], told: Told | None) -> dict[str, Any]:
+    text, end = first if isinstance(first, str) else "", first if isinstance(first, Completion) else None
+    async with aclosing(rest):
+        async for piece in rest:
             if isinstance(piece, str):
                 text += piece
-            else:
+            elif isinstance(piece, Completion):
                 end = piece
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": text},
         "finish_reason": end.finish_reason if end else None,
     }
-    return head | {"object": "chat.completion", "choices": [choice], "usage": _usage(end)}
+    return head | {"object": "chat.completion", "choices": [choice], "usage": _usage(end)} | _said(told)
 
 
 async def _chunks(
-    first: str | Completion, rest: AsyncGenerator[str | Completion], head: dict[str, Any], *, with_usage: bool
+    first: Piece, rest: AsyncGenerator[Piece], head: dict[str, Any], told: Told | None, *, with_usage: bool
 ) -> AsyncIterator[str]:
     head = head | {"object": "chat.completion.chunk"}
 
-    def event(delta: dict[str, str], reason: str | None = None) -> str:
-        return _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+    def event(delta: dict[str, str], reason: str | None = None, **more: object) -> str:
+        return _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]} | more)
 
     async with aclosing(rest):
         try:
-            yield event({"role": "assistant", "content": first if isinstance(first, str) else ""})
+            yield event({"role": "assistant", "content": first if isinstance(first, str) else ""}, **_said(told))
             async for piece in rest:
                 if isinstance(piece, str):
                     yield event({"content": piece})
+                    continue
+                if isinstance(piece, Told):
                     continue
                 yield event({}, piece.finish_reason or "stop")
                 if with_usage:
@@ -138,6 +179,10 @@ async def _chunks(
             yield _event(_error(error.record.kind, error.record.detail))
             return
     yield "data: [DONE]\n\n"
+
+
+def _said(told: Told | None) -> dict[str, Any]:
+    return {} if told is None else {"palaestra": told.fields}
 
 
 def _event(data: dict[str, Any]) -> str:

@@ -133,3 +133,27 @@ def asked_prompts(source: str) -> Iterator[tuple[str, list[str]]]:
         raise _not_a_ledger(error, engine) from error
     finally:
         engine.dispose()
+
+
+def answer_lengths(source: str) -> dict[str, float]:
+    """The mean tokens of each model's complete answers, as far as its endpoint has counted them.
+
+    Raises:
+        DatabaseError: there is no such database, or it holds no ledger.
+    """
+    engine = database.open_engine(source)
+    model = sa.case((answers.c.side == "a", battles.c.model_a), else_=battles.c.model_b)
+    lengths = (
+        sa.select(model, sa.func.avg(answers.c.output_tokens))
+        .select_from(answers.join(turns, answers.c.turn == turns.c.id).join(battles, turns.c.battle == battles.c.id))
+        .where(answers.c.state == "complete", answers.c.output_tokens.is_not(None))
+        .group_by(model)
+        .order_by(model)
+    )
+    try:
+        with engine.connect() as connection:
+            return {name: float(mean) for name, mean in connection.execute(lengths)}
+    except DBAPIError as error:
+        raise _not_a_ledger(error, engine) from error
+    finally:
+        engine.dispose()
