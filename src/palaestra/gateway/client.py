@@ -200,7 +200,9 @@ class Gateway:
         except TimeoutError as error:
             raise _failure("timeout", f"no end in {self.settings.total_s:g} s") from error
         if not text and progress.finish_reason is None:
-            raise _failure("interrupted", "the endpoint does not speak the protocol: neither a text nor a reason to stop")
+            raise _failure(
+                "interrupted", "the endpoint does not speak the protocol: neither a text nor a reason to stop"
+            )
         took = time.monotonic() - asked
         return Whole(_mended(text), Completion(_usage(spec, progress), progress.finish_reason, took, took), likely)
 

@@ -123,6 +123,11 @@ def board_of_verdicts(
         raise InputError(
             f"found the baseline {baseline!r}, expected one of the judged models: {', '.join(sorted(names))}"
         )
+    if config.cluster == CLUSTER and votes[CLUSTER].n_unique() == 1:
+        raise InputError(
+            f"found verdicts on one question, {votes[CLUSTER][0]!r}, expected two or more, since intervals are clustered "
+            "by question; judge another question"
+        )
     board = fit(votes, config)
     scores = _scores(votes, board, config, baseline)
     single = {}
