@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -255,14 +254,10 @@ def test_a_reply_that_an_earlier_runs_courier_is_waiting_for_is_not_paid_for_aga
 
 @pytest.mark.slow
 def test_a_full_disk_is_an_error_that_says_what_is_lost_and_not_a_silence(tmp_path: Path) -> None:
-    def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1024, 100 * 1024))
-
     with Till(lambda *_: (200, "word " * 4000), seconds=0.0) as till:
-        command = [sys.executable, "-c", SENDER, str(tmp_path / "calls.db"), till.url, "40"]
-        sender = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=little_room
-        )
+        little_room = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1024,) * 2)\n{SENDER}"
+        command = [sys.executable, "-c", little_room, str(tmp_path / "calls.db"), till.url, "40"]
+        sender = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         _, err = sender.communicate(timeout=60)
         assert sender.returncode != 0
         assert "calls.db cannot be written" in err

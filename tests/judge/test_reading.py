@@ -42,7 +42,8 @@ def test_labels(text: str, last: str | None, only: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "rating"),
     [
-        ("Rating: [[7]]", 7.0), ("[[7.5]]", 7.5), ("Rating: [8]", 8.0), ("**Rating**: [8]", 8.0), ("[8]", None), ("As paper [1] says. Rating: 8", None),
+        ("Rating: [[7]]", 7.0), ("[[7.5]]", 7.5), ("Rating: [8]", 8.0), ("**Rating**: [8]", 8.0),
+        ("[8]", None), ("As paper [1] says. Rating: 8", None),
         ("x[5], so 9/10", None), ("[[11]]", None), ("[[0]]", None),
         ("[[3]] or [[4]]", None),
         ("[[3]], yes [[3]]", 3.0), ("7", None), ("", None), ("see [2], but [[9]]", 9.0),

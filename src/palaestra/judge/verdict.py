@@ -82,8 +82,8 @@ def read_label(text: str, reading: Reading = "only") -> Label | None:
     Labels in double brackets are looked for first, in any case; where there are none, in single brackets (Arena-Hard
     v2.0's rule), but only as they are spelled, and not as part of something else: `a[a=b]` is code.
     """
-    for found in (_IN_TWO.findall(text.upper()), _IN_ONE.findall(text)):
-        found = [known for word in found if (known := label_of(word)) is not None]
+    for words in (_IN_TWO.findall(text.upper()), _IN_ONE.findall(text)):
+        found = [known for word in words if (known := label_of(word)) is not None]
         if found:
             return found[-1] if reading == "last" or len(set(found)) == 1 else None
     return None

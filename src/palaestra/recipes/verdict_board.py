@@ -125,8 +125,8 @@ def board_of_verdicts(
         )
     if config.cluster == CLUSTER and votes[CLUSTER].n_unique() == 1:
         raise InputError(
-            f"found verdicts on one question, {votes[CLUSTER][0]!r}, expected two or more, since intervals are clustered "
-            "by question; judge another question"
+            f"found verdicts on one question, {votes[CLUSTER][0]!r}, expected two or more, since intervals are "
+            "clustered by question; judge another question"
         )
     board = fit(votes, config)
     scores = _scores(votes, board, config, baseline)
@@ -252,20 +252,32 @@ def _moves(
     if len(whole) <= 2 or (baseline is not None and _is_star(votes, config, baseline)):  # noqa: PLR2004 - a pair
         return dict.fromkeys(left, 0.0), why  # there is nobody else, or each score is made of the model's own games
     for name in left:
-        rest = votes.filter((pl.col("model_a") != name) & (pl.col("model_b") != name))
-        there = set(rest["model_a"]) | set(rest["model_b"])
-        gone = [other for other in whole if other != name and other not in there]
         try:
-            if gone:
-                raise InputError(f"{', '.join(gone[:3])} met nobody else")
-            others = _scores(rest, fit(rest, config), config, baseline)
-            if apart := [other for other in whole if other != name and other not in others]:
-                raise InputError(f"nothing else connects {', '.join(apart[:3])} with {baseline or 'the others'}")
-            moves[name] = max((abs(found.score - whole[other].score) for other, found in others.items()), default=0.0)
+            others = _without(name, votes, list(whole), config, baseline)
         except InputError as error:
             moves[name] = None
             why.append(f"how far {name} moves the others is not known: without it there is no board of them: {error}")
+        else:
+            moves[name] = max(abs(found.score - whole[other].score) for other, found in others.items())
     return moves, why
+
+
+def _without(
+    name: str, votes: pl.DataFrame, names: Sequence[str], config: FitConfig, baseline: str | None
+) -> dict[str, Score]:
+    """The scores of all others without a model.
+
+    Raises:
+        InputError: its games are all that somebody has, or all that connects somebody.
+    """
+    rest = votes.filter((pl.col("model_a") != name) & (pl.col("model_b") != name))
+    there = set(rest["model_a"]) | set(rest["model_b"])
+    if gone := [other for other in names if other not in {name, *there}]:
+        raise InputError(f"{', '.join(gone[:3])} met nobody else")
+    found = _scores(rest, fit(rest, config), config, baseline)
+    if apart := [other for other in names if other != name and other not in found]:
+        raise InputError(f"nothing else connects {', '.join(apart[:3])} with {baseline or 'the others'}")
+    return found
 
 
 def _with_counts(votes: pl.DataFrame, counts: pl.DataFrame | None) -> pl.DataFrame:
