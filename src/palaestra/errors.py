@@ -5,6 +5,7 @@
     │   ├── VoteFileError                a vote file, with row and column
     │   ├── ModelsFileError              a models.toml
     │   └── DatabaseError                a database that cannot be opened, written or migrated
+    ├── BookError                        the book of replies cannot be read or written: a full disk
     ├── MissingPartError    (ImportError, RuntimeError) exit code 3: an extra, a server, a key
     ├── LedgerError                      the ledger refuses; the arena answers with the leaf's `status`
     │   ├── NotFoundError   (LookupError) no such battle, or not yours (404: which of the two is nobody's business)
@@ -45,6 +46,10 @@ class ModelsFileError(InputError):
 
 class DatabaseError(InputError):
     """A database that cannot be opened, written or migrated."""
+
+
+class BookError(PalaestraError):
+    """The book of replies that were paid for cannot be read or written."""
 
 
 class MissingPartError(PalaestraError, ImportError, RuntimeError):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from till import Till
 
-from palaestra.errors import MissingPartError, PalaestraError
-from palaestra.gateway import GatewaySettings
+from palaestra.errors import BookError, MissingPartError, PalaestraError
+from palaestra.gateway import Gateway, GatewaySettings
 from palaestra.gateway.asking import Post
 from palaestra.gateway.calls import Call, Reply, ReplyBook, call_key
+from palaestra.gateway.courier import Courier
 from palaestra.gateway.pace import Pace
 from palaestra.schema import ErrorRecord, Message, ModelSpec
 
@@ -222,6 +226,81 @@ def test_a_courier_that_cannot_work_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "calls.db").write_text("this is no database, and longer than a header of one would be " * 20)
     with pytest.raises(PalaestraError, match="cannot open the book of replies"):
         ask(tmp_path / "calls.db", [model("scripted:echo")], {"m": [call("hello")]})
+
+
+@pytest.mark.slow
+def test_a_reply_that_an_earlier_runs_courier_is_waiting_for_is_not_paid_for_again(tmp_path: Path) -> None:
+    book, next_one_waits = tmp_path / "calls.db", threading.Event()
+
+    def late(body: dict[str, Any], _: int) -> tuple[int, str]:
+        assert next_one_waits.wait(60)
+        return 200, body["messages"][-1]["content"]
+
+    async def story(url: str) -> tuple[dict[int, Reply], Post]:
+        calls = [(n, call(f"question {n}")) for n in range(3)]
+        async with Post(book, [model(url)], GatewaySettings(), lambda _: next_one_waits.set()) as post:
+            return {n: reply async for n, reply in post.ask({"m": calls})}, post
+
+    with Till(late, seconds=0.0) as till:
+        sender = start(book, till.url, 3)
+        wait_until(lambda: sum(till.asked.values()) == 3, sender)
+        os.kill(sender.pid, signal.SIGKILL)
+        sender.wait()
+        found, post = asyncio.run(story(till.url))
+        assert set(till.asked.values()) == {1}
+    assert [found[n].text for n in range(3)] == [f"question {n}" for n in range(3)]
+    assert (post.tally.paid, post.tally.known) == (0, 3)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_an_error_that_says_what_is_lost_and_not_a_silence(tmp_path: Path) -> None:
+    with Till(lambda *_: (200, "word " * 4000), seconds=0.0) as till:
+        little_room = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1024,) * 2)\n{SENDER}"
+        command = [sys.executable, "-c", little_room, str(tmp_path / "calls.db"), till.url, "40"]
+        sender = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        _, err = sender.communicate(timeout=60)
+        assert sender.returncode != 0
+        assert "calls.db cannot be written" in err
+        assert "no further call was made, and" in err
+        assert sum(till.asked.values()) < 40
+
+
+def test_replies_that_could_not_be_written_at_first_are_written_when_they_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, failures = ReplyBook.keep, iter([BookError("full"), BookError("full")])
+
+    def full_at_first(book: ReplyBook, replies: Sequence[tuple[str, str]]) -> None:
+        if (error := next(failures, None)) is not None:
+            raise error
+        keep(book, replies)
+
+    monkeypatch.setattr(ReplyBook, "keep", full_at_first)
+    monkeypatch.setattr("palaestra.gateway.courier._WRITE_AGAIN", (0, 0, 0))
+    spec, one = model("scripted:echo"), call("hello")
+    key = call_key(spec, one)
+
+    async def story() -> None:
+        lines = asyncio.StreamReader()  # it stays open: only the fault ends the work
+        lines.feed_data(json.dumps({"key": key, "call": one.model_dump(mode="json")}).encode() + b"\n")
+        async with Gateway([spec], GatewaySettings()) as gateway:
+            with ReplyBook(tmp_path / "calls.db") as book:
+                with pytest.raises(BookError, match="no reply is lost"):
+                    await asyncio.wait_for(Courier(gateway, book, [spec], 1).serve(lines), 20)
+                assert book.find(key) is not None
+
+    asyncio.run(story())
+
+
+def test_a_reply_without_a_word_is_paid_once_and_closes_nothing(tmp_path: Path) -> None:
+    with Till(lambda *_: (200, ""), seconds=0.0) as till:
+        questions = [call(f"{n}") for n in range(20)]
+        found, post, _ = ask(tmp_path / "calls.db", [model(till.url)], {"m": questions})
+        assert {(reply.text, reply.error) for reply in found.values()} == {("", None)}
+        assert (post.tally.paid, post.tally.output_tokens) == (20, 60)
+        _, post, _ = ask(tmp_path / "calls.db", [model(till.url)], {"m": questions})
+        assert (post.tally.paid, post.tally.known) == (0, 20)
+        assert set(till.asked.values()) == {1}
 
 
 def test_the_pace_falls_when_it_is_refused_and_recovers() -> None:

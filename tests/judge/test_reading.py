@@ -29,6 +29,9 @@ from palaestra.schema import Prompt
         ("[[A>>>B]]", None, None),
         ("", None, None),
         ("[[C>B]] or [[A>C]]", None, None),
+        ("a[a=b] is an index; I cannot decide", None, None),
+        ("x[A=B] is one too, and so is [A=B](link)", None, None),
+        ("[a>b]", None, None),
     ],
 )
 def test_labels(text: str, last: str | None, only: str | None) -> None:
@@ -39,7 +42,9 @@ def test_labels(text: str, last: str | None, only: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "rating"),
     [
-        ("Rating: [[7]]", 7.0), ("[[7.5]]", 7.5), ("[8]", 8.0), ("[[11]]", None), ("[[0]]", None),
+        ("Rating: [[7]]", 7.0), ("[[7.5]]", 7.5), ("Rating: [8]", 8.0), ("**Rating**: [8]", 8.0),
+        ("[8]", None), ("As paper [1] says. Rating: 8", None),
+        ("x[5], so 9/10", None), ("[[11]]", None), ("[[0]]", None),
         ("[[3]] or [[4]]", None),
         ("[[3]], yes [[3]]", 3.0), ("7", None), ("", None), ("see [2], but [[9]]", 9.0),
     ],
@@ -56,7 +61,34 @@ def test_a_letter_is_weighted_by_all_letters_probabilities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "label"), [("B", "B>A"), (" c.", "A=B"), ("Assistant A", None), ("Both", None), ("AB", None), ("", None)]
+    ("likely", "text", "label"),
+    [
+        ([("I", -1e-4), ("The", -9.5), ("A", -12.0), ("B", -14.0)], "I", None),
+        ([(" a", -0.1), ("B", -3.0)], " a", None),
+        ([("A", log(0.3)), ("B", log(0.3))], "B", "B>A"),
+        ([("A", log(0.3)), ("B", log(0.3))], "A", "A>B"),
+        ([("A", log(0.3)), ("B", log(0.3))], "It depends", None),
+        ([("A", log(0.08)), ("B", log(0.04))], "A", "A>B"),
+    ],
+)
+def test_letters_that_were_hardly_meant_are_not_read(
+    likely: list[tuple[str, float]], text: str, label: str | None
+) -> None:
+    assert read_reply(PROTOCOLS["letter"], Reply(text=text, likely=(tuple(likely),))).label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("B", "B>A"),
+        (" C.", "A=B"),
+        (" a", None),
+        ("c", None),
+        ("Assistant A", None),
+        ("Both", None),
+        ("AB", None),
+        ("", None),
+    ],
 )
 def test_a_letter_without_probabilities_must_stand_alone(text: str, label: str | None) -> None:
     assert read_reply(PROTOCOLS["letter"], Reply(text=text)).label == label

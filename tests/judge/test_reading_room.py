@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from palaestra.judge import reading_room_folder, reading_room_look
 from palaestra.judge.reading_room import counts, read_room
 from palaestra.judge.reading_room_folder import write_room
 from palaestra.judge.reading_room_games import Compared, Heard, mean_points
-from palaestra.judge.reading_room_index import Standing, Standings, data_script, grade_standings
+from palaestra.judge.reading_room_index import Standing, Standings, data_script, grade_standings, index_page
 from palaestra.judge.reading_room_look import LONGEST, answer_html, plain_html
 from palaestra.judge.reading_room_question import MOST_ANSWERS, question_page
 from palaestra.judge.verdict import LABELS, OPPOSITE, POINTS, Grade, Label
@@ -66,6 +67,13 @@ def test_a_judge_flips_only_if_each_order_has_another_winner(first: Label | None
     two = None if second in {None, "A=B"} else {"A": "y", "B": "x"}[str(second)[0]]
     assert pair.flips("j") == (one is not None and two is not None and one != two)
     assert ("disagree" in pair.marks) is False
+
+
+def test_flips_are_a_share_of_what_was_seen_in_both_orders(run: Path) -> None:
+    room = read_room(run)
+    assert "not measured" not in index_page(room, BOARD, changed=False)
+    once = [replace(q, compared=tuple(replace(c, heard=c.heard[:1]) for c in q.compared)) for q in room.questions]
+    assert "not measured" in index_page(replace(room, questions=tuple(once)), BOARD, changed=False)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["j", "k"]), st.booleans(), st.sampled_from([*LABELS, None])), max_size=8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,75 @@ def test_the_active_schedule_keeps_its_budget_and_repeats_itself(here: Path) -> 
     assert judge(*plan[:-4], "--budget", "61", out="big") == 2
 
 
+def test_the_active_schedule_goes_on_where_no_verdict_can_be_read(here: Path) -> None:
+    plan = ("--model", "good", "--model", "poor", "--model", "third", "--schedule", "active", "--rounds", "3")
+    assert judge(*plan, "--judge", "talker") == 1, "nothing was judged"
+    frame = read_verdicts(here / "run")
+    assert frame["label"].null_count() == len(frame) == 8
+    assert json.loads((here / "run" / "run.json").read_text())["metrics"]["games_unread"] == 8
+
+
+def test_several_baselines_of_one_category_are_all_met(here: Path) -> None:
+    (here / "models.toml").write_text(MODELS.replace('"poor"', '"po=or"'))
+    write_questions(here / "questions.jsonl", 3, category="x")
+    assert judge("--model", "good", "--judge", "fair", "--baseline", "x=po=or", "--baseline", "x=third") == 0
+    frame = read_verdicts(here / "run")
+    assert set(frame.filter(pl.col("game") == 1)["model_a"]) == {"po=or", "third"}
+    assert judge("--model", "good", "--judge", "fair", "--baseline", "po=or", out="other") == 0
+    assert set(read_verdicts(here / "other").filter(pl.col("game") == 1)["model_a"]) == {"po=or"}
+
+
+def test_half_of_a_surrogate_pair_in_an_answer_is_mended(here: Path) -> None:
+    rows = [
+        {"question_id": f"q{n}", "model": name, "text": "cut \ud83d"} for n in range(4) for name in ("good", "poor")
+    ]
+    (here / "given.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert judge("--answers", "given.jsonl", "--judge", "fair", "--baseline", "poor") == 0
+    assert {each.turns for each in read_answers(here / "run" / "answers")} == {("cut \N{REPLACEMENT CHARACTER}",)}
+
+
+def test_a_judge_called_dot_dot_stays_in_its_folder(here: Path) -> None:
+    (here / "models.toml").write_text(MODELS.replace('"fair"', '".."').replace('"good"', '"metrics"'))
+    assert judge("--model", "metrics", "--judge", "..", "--baseline", "poor") == 0
+    assert (here / "run" / "judgments" / "%2E%2E" / "metrics.jsonl").is_file()
+    assert "stage" in (here / "run" / "metrics.jsonl").read_text()
+
+
+def test_a_run_of_grades_says_where_its_board_is(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (here / "run").mkdir()
+    (here / "run" / "grades.parquet").touch()
+    assert run(["judge", "board", "run"]) == 2
+    assert "this run graded answers one by one" in capfd.readouterr().err
+
+
+def test_a_board_of_one_question_says_what_to_do(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_questions(here / "questions.jsonl", 1)
+    assert judge("--model", "good", "--judge", "fair", "--baseline", "poor") == 0
+    assert run(["judge", "board", "run"]) == 2
+    assert "judge another question" in capfd.readouterr().err
+
+
+def test_two_processes_do_not_work_in_one_folder(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    plan = ("--model", "good", "--judge", "fair", "--baseline", "poor")
+    assert judge(*plan) == 0
+    code = (
+        "import fcntl, os; lock = open('run/calls.run.lock', 'w'); fcntl.lockf(lock, fcntl.LOCK_EX); "
+        "lock.write(str(os.getpid())); lock.flush(); print('held', flush=True); input()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    for again in ("--resume", "--overwrite"):
+        assert judge(*plan, again) == 2
+        assert f"another process (number {holder.pid}) is at work" in capfd.readouterr().err
+    assert (here / "run" / "verdicts.parquet").is_file()
+    holder.kill()
+    holder.communicate()
+    assert judge(*plan, "--resume") == 0, "the lock is gone with its process"
+
+
 def test_the_active_schedule_begins_with_as_little_as_one_question(here: Path) -> None:
     plan = ("--model", "good", "--model", "poor", "--judge", "fair", "--schedule", "active", "--rounds", "4")
     assert judge(*plan) == 0
@@ -173,7 +243,9 @@ def test_an_answer_that_is_missing_and_cannot_be_asked_for_is_counted_and_not_ju
     ]
     (here / "given.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert judge("--answers", "given.jsonl", "--judge", "fair", "--baseline", "poor") == 0
-    assert "1 answers did not come" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "1 answers did not come" in said
+    assert "--resume asks again" not in said, "nobody can be asked"
     assert sorted(set(read_verdicts(here / "run")["question_id"])) == ["q0", "q1", "q3"]
     [failure] = [json.loads(line) for line in (here / "run" / "failures.jsonl").read_text().splitlines()]
     assert (failure["model"], failure["question_id"]) == ("stranger", "q2")
@@ -209,6 +281,7 @@ def test_a_dry_run_writes_nothing_and_counts_what_is_known(here: Path, capfd: py
     known = {each["role"]: each for each in json.loads(capfd.readouterr().out)["asked"]}
     assert known["answers"]["known"] == 4
     assert known["answers"]["cost"] == 0.0
+    assert known["verdicts"]["known"] == known["verdicts"]["calls"] == 8
 
 
 def test_a_run_is_the_same_run_or_another_folder(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -241,6 +314,16 @@ def test_a_run_is_the_same_run_or_another_folder(here: Path, capfd: pytest.Captu
         (("--model", "good", "--model", "third", "--judge", "fair"), "no baseline for the category"),
         (("--model", "good", "--judge", "fair", "--baseline", "good"), "expected two or more to compare"),
         (("--judge", "fair", "--baseline", "poor"), "found no models"),
+        (
+            ("--model", "good", "--judge", "fair", "--judge", "fair", "--baseline", "poor"),
+            "--judge fair more than once",
+        ),
+        (
+            ("--model", "good", "--model", "good", "--judge", "fair", "--baseline", "poor"),
+            "--model good more than once",
+        ),
+        (("--model", "good", "--judge", "fair", "--baseline", "typo=poor"), "no question has the category 'typo'"),
+        (("--answers", "one.jsonl", "--answers", "two.jsonl"), "two.jsonl: found a second answer of poor"),
         (("--model", "good", "--judge", "fair", "--baseline", "poor", "--protocol", "mine"), "found the protocol"),
         (
             ("--model", "good", "--judge", "fair", "--baseline", "poor", "--protocol", "reference"),
@@ -256,6 +339,8 @@ def test_a_run_is_the_same_run_or_another_folder(here: Path, capfd: pytest.Captu
 def test_what_cannot_be_is_said_before_anything_is_paid(
     here: Path, capfd: pytest.CaptureFixture[str], wrong: tuple[str, ...], said: str
 ) -> None:
+    for name in ("one", "two"):
+        (here / f"{name}.jsonl").write_text(json.dumps({"question_id": "q1", "model": "poor", "text": name}) + "\n")
     assert judge(*wrong) == 2
     assert said in capfd.readouterr().err
     assert not (here / "run").exists()

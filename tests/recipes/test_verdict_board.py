@@ -72,12 +72,67 @@ def test_with_one_baseline_the_score_is_the_share_of_games_won(strong: float) ->
 def test_a_model_more_moves_nobody_where_all_meet_one_baseline() -> None:
     found = board_of_verdicts(star(), baseline="m0", stability=True)
     assert set(found.moves) == {"m1", "m2", "m3"}
-    assert max(found.moves.values()) < 1e-9
+    assert max(moved for moved in found.moves.values() if moved is not None) < 1e-9
     rest = star().filter((pl.col("model_a") != "m3") & (pl.col("model_b") != "m3"))
     fewer = board_of_verdicts(rest, baseline="m0")
     for model in ("m1", "m2"):
         assert fewer.scores[model].score == pytest.approx(found.scores[model].score, abs=1e-9)
         assert fewer.scores[model].upper == pytest.approx(found.scores[model].upper, abs=1e-6)
+
+
+def test_an_unbeaten_model_moves_neither_scores_nor_intervals_nor_ratings_of_others() -> None:
+    rows = [(f"q{q}", "base", "n", 1, "A>B" if q % 2 else "B>A") for q in range(20)]
+    alone = board_of_verdicts(verdict_rows(rows), baseline="base")
+    rows += [(f"q{q}", "base", "m", 1, "B>A") for q in range(20)] + [("q0", "base", "poor", 1, "A>B")]
+    found = board_of_verdicts(verdict_rows(rows), baseline="base", stability=True)
+    assert found.scores["n"] == alone.scores["n"]
+    assert found.scores["n"].score == pytest.approx(50.0, abs=1e-9)
+    assert found.scores["m"].score == pytest.approx(100 * 20.5 / 21)
+    assert found.scores["poor"].score == pytest.approx(25.0)
+    assert found.scores["poor"].lower < 5, "one game says next to nothing"
+    assert max(moved for moved in found.moves.values() if moved is not None) == 0.0
+    joint = scores_of(found.board, "base")
+    assert {name: one.score for name, one in joint.items()} == pytest.approx(
+        {name: one.score for name, one in found.scores.items()}, abs=1e-6
+    ), "the ratings say the same as the scores"
+
+
+def test_a_model_without_which_there_is_no_board_has_no_move_and_a_sentence() -> None:
+    pairs = [("hub", "base"), ("hub", "m"), ("hub", "n"), ("m", "n")]
+    rows = [(f"q{q}", a, b, 1, "A>B" if q % 3 else "B>A") for q in range(12) for a, b in pairs]
+    found = board_of_verdicts(verdict_rows(rows), baseline="base", stability=True)
+    assert found.moves["hub"] is None
+    assert found.moves["m"] is not None
+    assert found.notes == (
+        "how far hub moves the others is not known: without it there is no board of them: base met nobody else",
+    )
+
+
+def test_a_model_that_nothing_connects_with_the_baseline_has_no_score(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(f"q{q}", a, b, 1, "A>B" if q % 3 else "B>A") for q in range(12) for a, b in (("base", "m"), ("x", "y"))]
+    found = board_of_verdicts(verdict_rows(rows), baseline="base", stability=True, strong=3)
+    assert set(found.scores) == {"base", "m"}
+    assert "x has no score: no verdicts connect it with base" in found.notes
+    without = board_of_verdicts(verdict_rows(rows))
+    assert without.scores["x"].score == pytest.approx(200 / 3), "against all others of its own component"
+    verdict_rows(rows).write_parquet(tmp_path / "v.parquet")
+    page = tmp_path / "b.html"
+    assert run(["judge", "board", str(tmp_path / "v.parquet"), "--baseline", "base", "--html", str(page)]) == 0
+    assert "X has no score" in page.read_text()
+    capfd.readouterr()
+    assert run(["judge", "board", str(tmp_path / "v.parquet"), "--baseline", "base", "--json", "-"]) == 0
+    lines = {line["model"]: line["score"] for line in json.loads(capfd.readouterr().out)["models"]}
+    assert lines["x"] is None
+
+
+def test_strong_verdicts_counted_once_also_with_shares_of_votes() -> None:
+    rows = [("q0", "b", "m", 1, "A>>B"), ("q1", "b", "m", 1, "B>A"), ("q2", "b", "m", 1, "B>A")]
+    frame = verdict_rows(rows).with_columns(preference=pl.Series([0.7, 0.0, 0.0]))
+    found = board_of_verdicts(frame, baseline="b", strong=3, by_preference=True)
+    assert found.single["m"] == pytest.approx(100 * 2.3 / 3)
+    assert found.scores["m"].score == pytest.approx(100 * 2.9 / 5)
 
 
 def test_scores_against_all_others_agree_with_numerical_slopes() -> None:

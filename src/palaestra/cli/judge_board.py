@@ -91,7 +91,7 @@ def board(
             console.show(effects_table(found.board))
     if found.unread:
         console.warn(f"{found.unread} of {found.games} games have no verdict that can be read; they count for nobody")
-    for warning in found.board.warnings:
+    for warning in (*found.notes, *found.board.warnings):
         console.warn(warning)
 
 
@@ -157,14 +157,17 @@ def _table(found: VerdictBoard) -> Table:
     for column in table.columns:
         column.justify = "left" if column.header == "model" else "right"
     for line in found.board.models:
-        one = found.scores[line.model]
+        one = found.scores.get(line.model)
         ranks = f"{line.rank_lower}-{line.rank_upper}" if line.rank_lower != line.rank_upper else f"{line.rank_lower}"
         sure = f"{line.rank_simultaneous_lower}-{line.rank_simultaneous_upper}" if line.rank_simultaneous_lower else ""
-        cells = [f"{one.score:.1f}", f"{one.upper - one.score:+.1f} / {one.lower - one.score:.1f}"]
+        cells = ["none", ""]
+        if one is not None:
+            cells = [f"{one.score:.1f}", f"{one.upper - one.score:+.1f} / {one.lower - one.score:.1f}"]
         cells += [f"{line.rating:.0f}", f"{line.votes:g}"]
         if found.single:
-            cells.append(f"{found.single[line.model]:.1f}")
+            cells.append("" if one is None else f"{found.single[line.model]:.1f}")
         if found.moves:
-            cells.append("" if line.model == found.baseline else f"{found.moves[line.model]:.2f}")
+            moved = found.moves.get(line.model)
+            cells.append("" if moved is None else f"{moved:.2f}")
         table.add_row(ranks, sure, line.model, *cells)
     return table

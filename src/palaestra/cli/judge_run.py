@@ -226,7 +226,7 @@ def _warned(plan: Plan, outcome: Outcome, out: Path) -> int:
             f"{outcome.unread} of {outcome.games} games have no verdict that can be read, after {plan.how.attempts} "
             "attempts each; they count for nobody"
         )
-    if outcome.answers_failed or outcome.games_failed:
+    if outcome.to_ask or outcome.games_failed:
         console.note("the same command with --resume asks again for what is missing")
     heard = outcome.games - outcome.unread - outcome.games_failed
     return _ALL_FAILED if plan.config.judges and not heard else 0

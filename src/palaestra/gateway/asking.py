@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from palaestra.errors import MissingPartError, ModelError, PalaestraError
+from palaestra.errors import MissingPartError, PalaestraError
 from palaestra.gateway.calls import Call, Reply, ReplyBook, call_key
 from palaestra.gateway.client import GatewaySettings, key_of
-from palaestra.schema import ErrorRecord, ModelSpec
+from palaestra.schema import ModelSpec
 
 T = TypeVar("T")
 TRIES = 5
@@ -104,7 +104,7 @@ class Post:
 
         Raises:
             MissingPartError: a key is not set, or a local model is not installed.
-            PalaestraError: the courier died.
+            PalaestraError: the courier died, or cannot work: the book cannot be written.
         """
         waiting = {name: iter(pairs) for name, pairs in calls.items()}
         places = dict.fromkeys(calls, _AHEAD * self.settings.concurrency)
@@ -136,7 +136,7 @@ class Post:
                 for number, (name, tag) in enumerate(under_way.pop(said["key"])):
                     places[name] += 1
                     ready.append(name)
-                    self.tally.add(reply, known=number > 0)
+                    self.tally.add(reply, known=number > 0 or said.get("known", False))
                     yield tag, reply
 
     async def _order(self, order: Mapping[str, object]) -> None:
@@ -180,7 +180,7 @@ class Post:
         if failed := said.get("failed"):
             if said["exit_code"] == MissingPartError.exit_code:
                 raise MissingPartError(failed)
-            raise ModelError(ErrorRecord(kind="unreachable", detail=failed))
+            raise PalaestraError(failed)
         return said
 
 

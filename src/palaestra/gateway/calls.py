@@ -12,14 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field
 
-from palaestra.errors import InputError
+from palaestra.errors import BookError, InputError
 from palaestra.gateway.client import Likely, Sampling
 from palaestra.schema import ErrorRecord, Message, ModelSpec
 from palaestra.schema.record import Struct
@@ -87,6 +87,7 @@ class ReplyBook:
 
     Raises:
         InputError: the file cannot be opened, or is no book of replies.
+        BookError: from every method, where the file cannot be read or written any more.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,40 +116,63 @@ class ReplyBook:
 
     def find(self, key: str) -> Reply | None:
         """The reply to a call; None where none has come."""
-        row = self._rows.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        row = self._row("SELECT reply FROM replies WHERE key = ?", key)
         return None if row is None else Reply.model_validate_json(row[0])
 
     def failure(self, key: str) -> ErrorRecord | None:
         """How a call has failed that has no reply; None where it was not asked."""
-        row = self._rows.execute("SELECT error FROM failures WHERE key = ?", (key,)).fetchone()
+        row = self._row("SELECT error FROM failures WHERE key = ?", key)
         return None if row is None else ErrorRecord.model_validate_json(row[0])
 
     def ask(self, key: str) -> None:
         """Note that a call is about to be made."""
-        self._rows.execute("INSERT INTO asked VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1", (key,))
+        with self._together() as rows:
+            rows.execute("INSERT INTO asked VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1", (key,))
 
     def keep(self, replies: Sequence[tuple[str, str]]) -> None:
         """Keep replies, each a key and JSON, all of them or none."""
         keys = [(key,) for key, _ in replies]
-        with closing(self._rows.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", replies)
-            cursor.executemany("DELETE FROM asked WHERE key = ?", keys)
-            cursor.executemany("DELETE FROM failures WHERE key = ?", keys)
-            cursor.execute("COMMIT")
+        with self._together() as rows:
+            rows.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", replies)
+            rows.executemany("DELETE FROM asked WHERE key = ?", keys)
+            rows.executemany("DELETE FROM failures WHERE key = ?", keys)
 
     def fail(self, key: str, error: ErrorRecord) -> None:
         """Keep how a call failed, until it is asked again with more luck."""
-        with closing(self._rows.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (key, error.model_dump_json()))
-            cursor.execute("DELETE FROM asked WHERE key = ?", (key,))
-            cursor.execute("COMMIT")
+        with self._together() as rows:
+            rows.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (key, error.model_dump_json()))
+            rows.execute("DELETE FROM asked WHERE key = ?", (key,))
 
     def unanswered(self) -> int:
         """How many calls were made of which nobody knows what came: the courier died over them."""
-        return int(self._rows.execute("SELECT count(*) FROM asked").fetchone()[0])
+        row = self._row("SELECT count(*) FROM asked")
+        return 0 if row is None else int(row[0])
 
     def forget_unanswered(self) -> None:
         """Start with a clean slate, once somebody has been told."""
-        self._rows.execute("DELETE FROM asked")
+        with self._together() as rows:
+            rows.execute("DELETE FROM asked")
+
+    def _row(self, query: str, *key: str) -> tuple[Any, ...] | None:
+        try:
+            return self._rows.execute(query, key).fetchone()
+        except sqlite3.Error as error:
+            raise self._broken("read", error) from error
+
+    @contextmanager
+    def _together(self) -> Generator[sqlite3.Connection]:
+        """What is written in the block is written whole or not at all."""
+        try:
+            self._rows.execute("BEGIN IMMEDIATE")
+            yield self._rows
+            self._rows.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._rows.in_transaction:
+                self._rows.execute("ROLLBACK")
+            raise self._broken("written", error) from error
+
+    def _broken(self, what: str, error: sqlite3.Error) -> BookError:
+        return BookError(
+            f"the book of replies {self.path} cannot be {what}: {error}; expected room on its disk: make some, and run "
+            "the same command with --resume"
+        )

@@ -179,6 +179,8 @@ class Gateway:
     async def complete(self, name: str, messages: Sequence[Message], sampling: Sampling | None = None) -> Whole:
         """The whole answer of a model in one piece, with the likeliest tokens where they are asked for.
 
+        An answer without a word is one, since it has been paid for; who asked decides what to make of it.
+
         Raises:
             KeyError: no such model.
             ModelError: it did not answer, or not in `total_s`.
@@ -197,8 +199,10 @@ class Gateway:
                         text, likely = _take(answer, progress), _likely(answer)
         except TimeoutError as error:
             raise _failure("timeout", f"no end in {self.settings.total_s:g} s") from error
-        if not text:
-            raise _failure("empty", "the model ended without a word")
+        if not text and progress.finish_reason is None:
+            raise _failure(
+                "interrupted", "the endpoint does not speak the protocol: neither a text nor a reason to stop"
+            )
         took = time.monotonic() - asked
         return Whole(_mended(text), Completion(_usage(spec, progress), progress.finish_reason, took, took), likely)
 

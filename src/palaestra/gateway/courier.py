@@ -5,6 +5,9 @@ output. When its input closes, however its sender died, also by kill -9, it make
 are under way, writes them down, and ends: what has been paid for is there when the same command is run again. It leads
 a session of its own, so that a signal to the sender's group does not reach it; one courier works on a book at a time.
 
+Where the book cannot be written (a full disk), no further call is made either. What comes of those under way is kept in
+memory, and written once that is possible again; if it is not within some seconds, the sender is told what is lost.
+
 If the courier itself is killed, the calls under way are lost to us and perhaps not to the bill. The book knows them;
 the next run says how many, and asks them again under the same Idempotency-Key.
 """
@@ -22,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from palaestra.errors import ModelError, PalaestraError
+from palaestra.errors import BookError, ModelError, PalaestraError
 from palaestra.gateway.calls import Call, Reply, ReplyBook
 from palaestra.gateway.client import Gateway, GatewaySettings
 from palaestra.gateway.pace import LOST_KINDS, Pace
@@ -30,6 +33,8 @@ from palaestra.schema import ErrorRecord, ModelSpec
 
 _LINE = 1 << 28
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_WRITE_AGAIN = (0, 1, 2, 4)
+"""Seconds to wait before the book is tried again at the end."""
 _TOGETHER = 0.003
 """Seconds in which replies are gathered, to be written down at once."""
 
@@ -50,22 +55,55 @@ class Courier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._come: list[tuple[str, str]] = []
         self._no_more = False
+        self._reading: asyncio.Task[None] | None = None
+        self._fault: BaseException | None = None
 
     async def serve(self, lines: asyncio.StreamReader) -> None:
-        """Take calls until there are none, then wait for those under way."""
+        """Take calls until there are none, then wait for those under way.
+
+        Raises:
+            BookError: the book cannot be written.
+        """
+        self._reading = asyncio.create_task(self._read(lines))
+        await asyncio.wait({self._reading})
+        self._no_more = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for seconds in _WRITE_AGAIN:
+            if self._come:
+                await asyncio.sleep(seconds)
+                self._write()
+        if self._fault is not None:
+            if isinstance(self._fault, BookError):
+                lost = f"{len(self._come)} replies that were paid for are lost" if self._come else "no reply is lost"
+                raise BookError(f"{self._fault}; no further call was made, and {lost}") from self._fault
+            raise self._fault
+
+    async def _read(self, lines: asyncio.StreamReader) -> None:
         while line := await lines.readline():
             if not line.endswith(b"\n"):
                 break  # the sender died in the middle of it
             task = asyncio.create_task(self._handle(line))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self._no_more = True
-        await asyncio.gather(*self._tasks)
-        self._write()
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._stop(error)
+
+    def _stop(self, error: BaseException) -> None:
+        """Make no further call; the first fault is what the sender is told at the end."""
+        self._fault, self._no_more = self._fault or error, True
+        if self._reading is not None:
+            self._reading.cancel()
 
     async def _handle(self, line: bytes) -> None:
         order = json.loads(line)
         key, call = order["key"], Call.model_validate(order["call"])
+        if (reply := self._book.find(key)) is not None:  # an earlier run's courier wrote it down as this one waited
+            _say(json.dumps({"key": key, "known": True, "reply": reply.model_dump(mode="json")}))
+            return
         pace = self._pace[call.model]
         for attempt in range(1, self._tries + 1):
             await pace.enter()
@@ -112,10 +150,15 @@ class Courier:
 
     def _write(self) -> None:
         """Write down the replies that have come, and only then tell of them."""
+        if not self._come:
+            return
+        try:
+            self._book.keep(self._come)
+        except BookError as error:
+            self._stop(error)
+            return
         come, self._come = self._come, []
-        if come:
-            self._book.keep(come)
-            _say("\n".join(f'{{"key":"{key}","reply":{reply}}}' for key, reply in come))
+        _say("\n".join(f'{{"key":"{key}","reply":{reply}}}' for key, reply in come))
 
     def _failed(self, key: str, error: ErrorRecord) -> None:
         self._book.fail(key, error)

@@ -12,7 +12,7 @@ from collections import deque
 
 from palaestra.schema import ErrorRecord
 
-LOST_KINDS = frozenset({"rate_limited", "server_error", "timeout", "unreachable", "interrupted", "empty"})
+LOST_KINDS = frozenset({"rate_limited", "server_error", "timeout", "unreachable", "interrupted"})
 """Failures that another try may mend."""
 _HOPELESS = frozenset({401, 403, 404})
 """No key, no right, no such model: every further call would fail alike."""

@@ -67,12 +67,17 @@ async def gather_answers(
             tick()
     for name, wanted in asked.items():
         for prompt in wanted:
-            replies = list(_replies(post, name, prompt, seed))
-            if len(replies) == len(prompt.turns):
-                answers.found[name, prompt.id] = _answer(name, prompt, replies)
+            if (answer := known_answer(post, name, prompt, seed)) is not None:
+                answers.found[name, prompt.id] = answer
             else:
-                answers.failed[name, prompt.id] = _why(post, name, prompt, replies, seed)
+                answers.failed[name, prompt.id] = _why(post, name, prompt, seed)
     return answers
+
+
+def known_answer(post: Post, model: str, prompt: Prompt, seed: int | None) -> Answer | None:
+    """The answer that stands in the book; None where a turn is missing."""
+    replies = list(_replies(post, model, prompt, seed))
+    return _answer(model, prompt, replies) if len(replies) == len(prompt.turns) else None
 
 
 def turn_call(model: str, prompt: Prompt, said: Sequence[str], seed: int | None) -> Call:
@@ -106,8 +111,8 @@ def _replies(post: Post, model: str, prompt: Prompt, seed: int | None, turns: in
         yield reply
 
 
-def _why(post: Post, model: str, prompt: Prompt, replies: Sequence[Reply], seed: int | None) -> ErrorRecord:
-    said = [reply.text for reply in replies]
+def _why(post: Post, model: str, prompt: Prompt, seed: int | None) -> ErrorRecord:
+    said = [reply.text for reply in _replies(post, model, prompt, seed)]
     error = post.book.failure(call_key(post.specs[model], turn_call(model, prompt, said, seed)))
     return error or ErrorRecord(kind="cancelled", detail="it was not asked")
 

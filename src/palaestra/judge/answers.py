@@ -149,7 +149,9 @@ def check_answers(answers: Iterable[Answer], prompts: Sequence[Prompt], *, compl
 
 
 def file_name(model: str) -> str:
-    """A file's name for a model: characters that some file system refuses are escaped as in a URL."""
+    """A file's name for a model: what some file system refuses is escaped as in a URL, so are `.` and `..`."""
+    if not model.strip("."):
+        return model.replace(".", "%2E")
     return _UNFIT.sub(lambda found: f"%{ord(found[0]):02X}", model)
 
 

@@ -15,7 +15,7 @@ from statistics import mean
 
 from palaestra.gateway.asking import Post
 from palaestra.gateway.calls import Call, call_key
-from palaestra.judge.answering import Answers, turn_call
+from palaestra.judge.answering import Answers, known_answer, turn_call
 from palaestra.judge.answers import Answer
 from palaestra.judge.judging import Panel
 from palaestra.judge.plan import Plan, needed_specs
@@ -82,10 +82,10 @@ def _of_verdicts(plan: Plan, post: Post, spec: ModelSpec) -> Cost:
         calls += 1
         known += call is None
         sent += 0 if call is None else _tokens(call)
-    share = 1.0
     if plan.how.compares and plan.meetings() is None:  # every pair has been counted: only so many of them will meet
-        share = plan.budget() / max(calls, 1)
-    calls, known, sent = round(calls * share), round(known * share), round(sent * share)
+        each, calls = sent / max(calls - known, 1), plan.budget()
+        known = min(known, calls)
+        sent = round(each * (calls - known))
     return _cost(spec, "verdicts", calls, known, (sent, (calls - known) * plan.how.max_tokens))
 
 
@@ -111,8 +111,8 @@ def _supposed(plan: Plan, post: Post) -> Answers:
         text = "x" * int(_answer_tokens(plan, name, post) * CHARACTERS_PER_TOKEN)
         for prompt in plan.prompts:
             if (name, prompt.id) not in answers.found:
-                turns = tuple(text for _ in prompt.turns)
-                answers.found[name, prompt.id] = Answer(question_id=prompt.id, model=name, turns=turns)
+                supposed = Answer(question_id=prompt.id, model=name, turns=tuple(text for _ in prompt.turns))
+                answers.found[name, prompt.id] = known_answer(post, name, prompt, plan.config.seed) or supposed
     return answers
 
 

@@ -5,8 +5,9 @@ Not here: the asking (`run.py`), and what it would cost (`costs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from palaestra.errors import InputError
 from palaestra.judge.answers import Answer, check_answers, read_answers
@@ -73,23 +74,51 @@ def plan_run(config: RunConfig, specs: Sequence[ModelSpec]) -> Plan:
     how = protocol(config.protocol)
     record = read_prompt_set(config.questions)[0] if (config.questions / SET_FILE).is_file() else None
     prompts = read_prompts(config.questions, identified=config.questions.is_file())
-    given = [answer for path in config.answers for answer in read_answers(path)]
+    given = _given(config.answers)
     check_answers(given, prompts, complete=False)
     models = config.models or tuple(dict.fromkeys(answer.model for answer in given))
     if not models:
         raise InputError("found no models, expected --model NAME (in models.toml), or --answers with their answers")
-    plan = Plan(config, prompts, models, tuple(specs), given, how, _baselines(config, how, record), _rubric(config))
+    known = {spec.name for spec in specs} | {answer.model for answer in given}
+    baselines = _baselines(config, how, record, known, {prompt.category or EVERY for prompt in prompts})
+    plan = Plan(config, prompts, models, tuple(specs), given, how, baselines, _rubric(config))
     _check(plan)
     return plan
 
 
-def _baselines(config: RunConfig, how: Protocol, record: PromptSet | None) -> list[dict[str, str]]:
+def _given(paths: Sequence[Path]) -> list[Answer]:
+    """The answers of all files; a second one of a model to a question is refused, whichever file it is in."""
+    found: dict[tuple[str, str], Answer] = {}
+    first: dict[tuple[str, str], Path] = {}
+    for path in paths:
+        for answer in read_answers(path):
+            key = answer.model, answer.question_id
+            if key in found:
+                raise InputError(
+                    f"{path}: found a second answer of {answer.model} to question {answer.question_id!r}, the first is "
+                    f"in {first[key]}; expected one: remove one of them"
+                )
+            found[key], first[key] = answer, path
+    return list(found.values())
+
+
+def _baselines(
+    config: RunConfig, how: Protocol, record: PromptSet | None, known: Container[str], there: Collection[str]
+) -> list[dict[str, str]]:
     """Each baseline by category; what the config says goes before the set's own, and that before the protocol's."""
-    everywhere = [given for given in config.baselines if "=" not in given]
-    by_category = dict(given.split("=", 1) for given in config.baselines if "=" in given)
-    if everywhere:
-        return [{EVERY: name} | by_category for name in everywhere]
-    return [{**how.baselines, **(record.baselines if record else {}), **by_category}]
+    named: dict[str, list[str]] = {}
+    for given in config.baselines:
+        whole = given in known or "=" not in given  # a model's own name may hold the sign
+        category, _, name = (EVERY, "", given) if whole else given.partition("=")
+        if category not in {EVERY, *there}:
+            raise InputError(
+                f"found the baseline {given!r}, which is no model, and no question has the category {category!r}; "
+                f"expected one of {', '.join(sorted(there))}, or NAME alone"
+            )
+        named.setdefault(category, []).append(name)
+    own = {} if EVERY in named else {**how.baselines, **(record.baselines if record else {})}
+    most = max(map(len, named.values()), default=1)
+    return [own | {one: names[min(number, len(names) - 1)] for one, names in named.items()} for number in range(most)]
 
 
 def _rubric(config: RunConfig) -> str | None:
@@ -102,6 +131,9 @@ def _rubric(config: RunConfig) -> str | None:
 
 
 def _check(plan: Plan) -> None:
+    for flag, names in (("--model", plan.config.models), ("--judge", plan.config.judges)):
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise InputError(f"found {flag} {twice[0]} more than once, expected each name once; leave the others out")
     known = {spec.name for spec in plan.specs}
     if strangers := [name for name in plan.config.judges if name not in known]:
         raise InputError(

@@ -111,7 +111,7 @@ def reminder(how: Protocol, said: str) -> tuple[Message, ...]:
         "rating": "You have not given a rating that can be read. End with one number from 1 to 10 in double brackets, "
         "as in [[5]].",
     }[how.answers_with]
-    return Message.of("assistant", said), Message.of("user", owed)
+    return Message.of("assistant", said if said.strip() else "(no text)"), Message.of("user", owed)
 
 
 def _shown(how: Protocol, prompt: Prompt, answers: tuple[tuple[str, ...], ...]) -> str:

@@ -2,7 +2,10 @@
 
 A letter is weighted by the probabilities of all letters at its place, where the endpoint gives them: the preference is
 P(A) + P(C) / 2 over P(A) + P(B) + P(C). A judge that says A with 40 % and B with 38 % has said little, and its
-preference says so. The label is the likeliest letter.
+preference says so. The label is the likeliest letter; of equally likely ones that which the judge wrote. Where the
+letters hold less than a tenth of the probability together, the judge was about to say something else: unread.
+
+A rating is read from double brackets, or from one after the word: `Rating: [7]`. A bracket by itself is a footnote.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ from palaestra.judge.verdict import POINTS, Label, read_label
 LETTERS: dict[str, Label] = {"A": "A>B", "B": "B>A", "C": "A=B"}
 LOWEST, HIGHEST = 1.0, 10.0
 _RATING = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
-_RATING_IN_ONE = re.compile(r"\[\s*(\d+(?:\.\d+)?)\s*\]")
-_LETTER = re.compile(r"\W*([ABCabc])\W*")
+_LEAST = 0.1
+"""The probability that the letters must hold together."""
+_RATING_IN_ONE = re.compile(r"\brating\W{0,6}\[\s*(\d+(?:\.\d+)?)\s*\]", re.IGNORECASE)
+_LETTER = re.compile(r"\W*([ABC])\W*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +62,17 @@ def read_rating(text: str) -> float | None:
 
 
 def _letter(reply: Reply) -> Read:
-    if reply.likely:
-        shares = dict.fromkeys(LETTERS, 0.0)
-        for token, log_probability in reply.likely[0]:
-            if (letter := token.strip().upper()) in shares:
-                shares[letter] += exp(log_probability)
-        if total := sum(shares.values()):
-            best = max(shares, key=shares.__getitem__)
-            return Read(LETTERS[best], (shares["A"] + shares["C"] / 2) / total)
-    said = _LETTER.fullmatch(reply.text.strip())
-    if said is None:
+    match = _LETTER.fullmatch(reply.text.strip())
+    said = None if match is None else match[1]
+    if not reply.likely:
+        return Read() if said is None else Read(LETTERS[said], POINTS[LETTERS[said]])
+    shares = dict.fromkeys(LETTERS, 0.0)
+    for token, log_probability in reply.likely[0]:
+        if (letter := token.strip()) in shares:
+            shares[letter] += exp(log_probability)
+    total = sum(shares.values())
+    best = [letter for letter, share in shares.items() if share == max(shares.values())]
+    letter = best[0] if len(best) == 1 else said
+    if total < _LEAST or letter not in best:
         return Read()
-    label = LETTERS[said[1].upper()]
-    return Read(label, POINTS[label])
+    return Read(LETTERS[letter], (shares["A"] + shares["C"] / 2) / total)

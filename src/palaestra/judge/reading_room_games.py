@@ -92,6 +92,10 @@ class Compared:
         said = {each.points(self.model) for each in self.by_judge.get(judge, ())}
         return {0.0, 1.0} <= said
 
+    def both_orders(self) -> bool:
+        """Whether some judge gave a verdict that can be read in both orders: else nobody knows of a flip."""
+        return any(len({one.a for one in own if one.label is not None}) > 1 for own in self.by_judge.values())
+
     @property
     def marks(self) -> frozenset[Mark]:
         """What there is to see."""

@@ -178,16 +178,18 @@ def _pairs(room: Room) -> str:
     return (
         '<section aria-labelledby="pairs"><h2 id="pairs">Pairs</h2><p>Who wins a question is what all judges say in '
         "both orders together; points are of single games, ties a half; a flip is a pair on a question of which a "
-        f"judge names one model in one order and the other one in the other.</p>{scrolling(table, 'Pairs')}</section>"
+        "judge names one model in one order and the other one in the other, out of those that a judge saw in "
+        f"both.</p>{scrolling(table, 'Pairs')}</section>"
     )
 
 
 def _pair(name: tuple[str, str], compared: Sequence[Compared]) -> str:
     outcomes = [winner(each.points) for each in compared]
     points = [points for each in compared for heard in each.heard if (points := heard.points(name[0])) is not None]
-    flips = sum("flip" in each.marks for each in compared)
+    both = [each for each in compared if each.both_orders()]
+    flips = f"{100 * sum('flip' in each.marks for each in both) / len(both):.0f}" if both else "not measured"
     numbers = [f"{len(compared):,}", *(f"{outcomes.count(each):,}" for each in ("win", "tie", "loss"))]
-    numbers += [f"{100 * sum(points) / len(points):.1f}" if points else "", f"{100 * flips / len(compared):.0f}"]
+    numbers += [f"{100 * sum(points) / len(points):.1f}" if points else "", flips]
     cells = "".join(f"<td>{number}</td>" for number in numbers)
     models = f'data-model="{escape(name[0])}" data-against="{escape(name[1])}"'
     link = (

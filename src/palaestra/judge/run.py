@@ -70,7 +70,8 @@ async def run_judges(
         )
         folder.measure(stage="answers", answers=len(answers.found), failed=len(answers.failed), cost=post.tally.cost)
         write_given(folder, plan, answers)
-        outcome = Outcome(post.tally, len(answers.found), len(answers.failed), empty_answers(answers))
+        to_ask = sum(model in asked for model, _ in answers.failed)
+        outcome = Outcome(post.tally, len(answers.found), len(answers.failed), to_ask, empty_answers(answers))
         if plan.config.judges:
             panel = Panel(post, plan.prompts, answers, plan.how, rubric=plan.rubric, seed=plan.config.seed)
             games = await _Hearing(plan, panel, folder, progress).hold(rule)
@@ -116,8 +117,9 @@ class _Hearing:
         def games(meetings: list[Meeting]) -> Iterator[Game]:
             return self.panel.games(meetings, judges, both_orders=False)
 
-        def votes() -> pl.DataFrame:
-            return votes_of(verdict_frame(self.panel.verdict(game) for game in games(done)))
+        def votes() -> pl.DataFrame | None:
+            frame = verdict_frame(self.panel.verdict(game) for game in games(done))
+            return None if frame["label"].is_null().all() else votes_of(frame)
 
         self.progress.begin("verdicts", plan.budget() * len(judges))
         for number, meetings in enumerate(schedule.rounds(votes, rule), start=1):

@@ -106,13 +106,18 @@ class ActiveSchedule:
         self._seen_MQ = np.zeros((len(models), questions), dtype=np.int64)
         self._rng = np.random.default_rng(seed)
 
-    def rounds(self, votes: Callable[[], pl.DataFrame], rule: PairRule) -> Iterator[list[Meeting]]:
-        """The meetings of each round; the votes are asked for after all of a round's verdicts are in."""
-        ring = _ring(self._models)
+    def rounds(self, votes: Callable[[], pl.DataFrame | None], rule: PairRule) -> Iterator[list[Meeting]]:
+        """The meetings of each round; the votes are asked for after all of a round's verdicts are in.
+
+        Without any votes (None), as no verdict could be read, all pairs are as likely.
+        """
+        ring, pairs = _ring(self._models), list(combinations(self._models, 2))
         each = max(len(ring), self._left // self._rounds)
         yield self._draw({pair: 1 / len(ring) for pair in ring}, min(each, self._left))
         while self._left:
-            yield self._draw(rule(votes(), self._models), min(each, self._left))
+            so_far = votes()
+            chances = dict.fromkeys(pairs, 1 / len(pairs)) if so_far is None else rule(so_far, self._models)
+            yield self._draw(chances, min(each, self._left))
 
     def _draw(self, chances: Chances, count: int) -> list[Meeting]:
         """As many meetings, fewer only where the pairs have no questions left."""

@@ -28,7 +28,7 @@ Reading = Literal["last", "only"]
 """Of several labels in one text: the last counts (Arena-Hard v2.0), or none does unless all are the same (v0.1)."""
 
 _IN_TWO = re.compile(r"\[\[\s*([AB<>=]{3,4})\s*\]\]")
-_IN_ONE = re.compile(r"\[\s*([AB<>=]{3,4})\s*\]")
+_IN_ONE = re.compile(r"(?<![\w\[\])])\[([AB<>=]{3,4})\](?![\w\[(])")
 
 
 class Judgment(Record):
@@ -79,11 +79,11 @@ class Grade(Judgment):
 def read_label(text: str, reading: Reading = "only") -> Label | None:
     """The label in a judge's text; None where there is none, or where it cannot be said which of several counts.
 
-    Upper and lower case are one. Labels in double brackets are looked for first, single brackets only where there are
-    no double ones.
+    Labels in double brackets are looked for first, in any case; where there are none, in single brackets (Arena-Hard
+    v2.0's rule), but only as they are spelled, and not as part of something else: `a[a=b]` is code.
     """
-    for pattern in (_IN_TWO, _IN_ONE):
-        found = [known for word in pattern.findall(text.upper()) if (known := label_of(word)) is not None]
+    for words in (_IN_TWO.findall(text.upper()), _IN_ONE.findall(text)):
+        found = [known for word in words if (known := label_of(word)) is not None]
         if found:
             return found[-1] if reading == "last" or len(set(found)) == 1 else None
     return None

@@ -32,7 +32,7 @@ from palaestra.schema import arrow_schema
 from palaestra.store.records import kind_of, read_rows
 from palaestra.store.tables import in_columns, read_table
 
-RUN_FILE = "verdicts.parquet"
+RUN_FILE, GRADES_FILE = "verdicts.parquet", "grades.parquet"
 UNNAMED = "unnamed"
 """The judge, where a file does not say who judged."""
 FOREIGN = "foreign"
@@ -64,6 +64,11 @@ def read_verdicts(path: str | Path, baseline: str | None = None) -> pl.DataFrame
         return _read_file(path, baseline)
     if (path / RUN_FILE).is_file():
         return _read_file(path / RUN_FILE, baseline)
+    if (path / GRADES_FILE).is_file():
+        raise InputError(
+            f"{path}: this run graded answers one by one, expected verdicts on pairs; see `palaestra judge grades` and "
+            "`palaestra judge read`"
+        )
     files = sorted(file for file in path.rglob("*") if file.name.endswith(_LINES) and file.is_file())
     if not files:
         raise InputError(

@@ -40,6 +40,8 @@ class Outcome:
     tally: Tally
     answers: int
     answers_failed: int
+    to_ask: int = 0
+    """Answers of models that can be asked, and that did not come."""
     empty: int = 0
     """Answers without a word, which are not judged."""
     games: int = 0

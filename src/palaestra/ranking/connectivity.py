@@ -7,9 +7,10 @@ Known tools print a huge number there, or hide it behind a penalty on all models
 - Models that votes do not connect at all fall into *parts*, which are not compared.
 - The largest strongly connected set of at least two models in a part is its *core*; of two as large, the one with more
   votes. If neither decides, there is no core: names and their order must not. Between core models nothing is added.
-- Each model outside the core is given one virtual tie, half a win and half a loss spread evenly over the core (over all
-  others where there is no core). This is the smallest addition with a plain meaning that makes its rating finite: n
-  wins against average opponents and nothing else become the rating of n wins and one tie.
+- Each model outside the core is given one virtual tie, half a win and half a loss spread over those that it has met, as
+  its votes are; two such models share theirs. This is the smallest addition with a plain meaning that makes its rating
+  finite: n wins and nothing else become the rating of n wins and one tie. It is no vote about anybody whom the model
+  has not met: where all meet one baseline, it moves nobody else. Under the grounded model it is spread over the core.
 
 The grounded model has one more node, the ground: "both bad" is its win over both models, a win or a tie is a win over
 it. So all models are one part, and the core is the set that holds the ground.
@@ -66,7 +67,7 @@ def connect(counts: Counts, *, grounded: bool = False) -> Connections:
         for label, part in enumerate(_sets(wins_MM, "weak")):
             part_M[part] = label
             outside_M[part[_core(wins_MM[np.ix_(part, part)])]] = False
-    return Connections(part_M, outside_M, _virtual_ties(part_M, outside_M))
+    return Connections(part_M, outside_M, _virtual_ties(counts, outside_M, grounded=grounded))
 
 
 def _sets(wins_MM: Array, connection: str) -> list[Labels]:
@@ -118,17 +119,11 @@ def _grounded_core(counts: Counts) -> Labels:
     return core[core < size]
 
 
-def _virtual_ties(part_M: Labels, outside_M: NDArray[np.bool_]) -> Array:
-    count = len(part_M)
-    share_MM = np.zeros((count, count))
-    for model in np.flatnonzero(outside_M):
-        part = np.flatnonzero(part_M == part_M[model])
-        core = part[~outside_M[part]]
-        opponents = core if len(core) else part[part != model]
-        if not len(opponents):  # a model without a vote
-            continue
-        share_MM[model, opponents] += 0.5 / len(opponents)
-        share_MM[opponents, model] += 0.5 / len(opponents)
-    virtual_OMM = np.zeros((4, count, count))
-    virtual_OMM[0] = virtual_OMM[1] = np.triu(share_MM, 1)
+def _virtual_ties(counts: Counts, outside_M: NDArray[np.bool_], *, grounded: bool) -> Array:
+    met_MM = np.broadcast_to(~outside_M, counts.met_MM.shape) if grounded else counts.met_MM
+    met_MM = np.where(outside_M[:, None], met_MM, 0.0)
+    votes_M1 = met_MM.sum(axis=1, keepdims=True)
+    share_MM = 0.5 * np.divide(met_MM, votes_M1, out=np.zeros_like(met_MM), where=votes_M1 > 0)
+    virtual_OMM = np.zeros((4, *share_MM.shape))
+    virtual_OMM[0] = virtual_OMM[1] = np.triu(np.maximum(share_MM, share_MM.T), 1)
     return virtual_OMM

@@ -108,4 +108,4 @@ def standings(
         notes.append(
             f"{board.unread:,} of {board.games:,} games have no verdict that can be read; they count for nobody."
         )
-    return Standings(title, 0, 100, tuple(lines), (*notes, *board.board.warnings))
+    return Standings(title, 0, 100, tuple(lines), (*notes, *board.notes, *board.board.warnings))

@@ -1,9 +1,11 @@
 """From verdicts to a board: the judge room's votes, ranked by the ranking room's engine, with Arena-Hard's scores.
 
 A model's score is its expected win rate against the baseline in percent, with the interval of the difference of the two
-ratings carried over: 100 / (1 + 10^(-d / 400)). Where all meet one baseline and nothing is held equal, that is exactly
-the weighted share of games that it wins, ties a half. Without a baseline the score is the mean win rate expected
-against all others, its interval by the delta method from the board's covariance.
+ratings carried over: 100 / (1 + 10^(-d / 400)). Where all meet one baseline and nothing is held equal, each model's
+score and interval are made of its own games alone: exactly the weighted share of them that it wins, ties a half (and
+one tie more for whoever won or lost all), whoever else is there. Without a baseline the score is the mean win rate
+expected against all others, its interval by the delta method from the board's covariance. Models that no verdicts
+connect are not compared: no score is against a baseline of another component.
 
 Intervals are clustered by question: two games, several judges and copies of strong verdicts on one question are not
 independent. Style is counted in the answers; position is the covariate of that name; a judge's preference for itself is
@@ -23,8 +25,9 @@ from scipy.special import expit, ndtri
 
 from palaestra.errors import InputError
 from palaestra.judge.votes import votes_of
-from palaestra.ranking import Board, FitConfig, fit, plan_for_board
+from palaestra.ranking import Board, FitConfig, Ties, fit, plan_for_board
 from palaestra.ranking.compare import ELO
+from palaestra.ranking.weights import Weighting
 
 CLUSTER = "question_id"
 COUNTS = {
@@ -58,20 +61,26 @@ class VerdictBoard:
     """Games whose verdict could not be read or did not come; they count for nobody."""
     single: dict[str, float] = field(default_factory=dict)
     """Scores with strong verdicts counted once, where they count more."""
-    moves: dict[str, float] = field(default_factory=dict)
-    """How far, at most, the score of any other model moves when this one is left out; where that was asked for."""
+    moves: dict[str, float | None] = field(default_factory=dict)
+    """How far, at most, the score of any other model moves when this one is left out; where that was asked for. None
+    where the rest is no board of the others."""
+    notes: tuple[str, ...] = ()
+    """Who has no score, or no such move, and why."""
 
     def to_dict(self) -> dict[str, Any]:
         """The interface's object: the board, each model with its score."""
         said = self.board.to_dict()
         for line in said["models"]:
-            found = self.scores[line["model"]]
-            line |= {"score": found.score, "score_lower": found.lower, "score_upper": found.upper}
+            found = self.scores.get(line["model"])
+            line |= {"score": None, "score_lower": None, "score_upper": None}
+            if found is not None:
+                line |= {"score": found.score, "score_lower": found.lower, "score_upper": found.upper}
             if self.single:
-                line["score_strong_once"] = self.single[line["model"]]
+                line["score_strong_once"] = self.single.get(line["model"])
             if self.moves:
                 line["moves_others"] = self.moves.get(line["model"])
         verdicts = {"games": self.games, "unread": self.unread, "baseline": self.baseline, "strong": self.strong}
+        verdicts["notes"] = list(self.notes)
         return said | {"verdicts": verdicts}
 
 
@@ -114,30 +123,54 @@ def board_of_verdicts(
         raise InputError(
             f"found the baseline {baseline!r}, expected one of the judged models: {', '.join(sorted(names))}"
         )
+    if config.cluster == CLUSTER and votes[CLUSTER].n_unique() == 1:
+        raise InputError(
+            f"found verdicts on one question, {votes[CLUSTER][0]!r}, expected two or more, since intervals are "
+            "clustered by question; judge another question"
+        )
     board = fit(votes, config)
-    once = fit(votes.with_columns(weight=_once(votes, by_preference=by_preference)), config) if strong != 1 else None
+    scores = _scores(votes, board, config, baseline)
+    single = {}
+    if strong != 1:
+        once = votes.with_columns(weight=_once(strong))
+        single = {name: each.score for name, each in _scores(once, fit(once, config), config, baseline).items()}
+    notes = [
+        f"{line.model} has no score: no verdicts connect it with {baseline or 'the others'}"
+        for line in board.models
+        if line.model not in scores
+    ]
+    moves, why = _moves(votes, scores, config, baseline) if stability else ({}, [])
     return VerdictBoard(
         board=board,
-        scores=scores_of(board, baseline),
+        scores=scores,
         baseline=baseline,
         strong=strong,
         games=len(verdicts),
         unread=int(verdicts["label"].is_null().sum()),
-        single={} if once is None else {name: found.score for name, found in scores_of(once, baseline).items()},
-        moves=_moves(votes, board, config, baseline) if stability else {},
+        single=single,
+        moves=moves,
+        notes=(*notes, *why),
     )
 
 
 def scores_of(board: Board, baseline: str | None) -> dict[str, Score]:
-    """Expected win rates of all models of a board, in percent.
+    """Expected win rates of the models of a board, in percent; only of those that votes connect.
 
     Args:
         board: with its covariance.
-        baseline: against whom; against the mean of all others if None.
+        baseline: against whom; against the mean of all others of one's component if None.
     """
-    names = [line.model for line in board.models]
-    rating_M = np.array([line.rating for line in board.models]) / ELO
-    covariance_MM = np.array(board.covariance).reshape(len(names), len(names)) / ELO**2
+    parts = [part for part in board.components if baseline is None or baseline in part]
+    found = {name: score for part in parts for name, score in _part_scores(board, part, baseline).items()}
+    return {line.model: found[line.model] for line in board.models if line.model in found}
+
+
+def _part_scores(board: Board, part: Sequence[str], baseline: str | None) -> dict[str, Score]:
+    at_M = np.array([at for at, line in enumerate(board.models) if line.model in part])
+    names = [board.models[at].model for at in at_M]
+    rating_M = np.array([board.models[at].rating for at in at_M]) / ELO
+    size = len(board.models)
+    covariance_MM = np.array(board.covariance).reshape(size, size)[np.ix_(at_M, at_M)] / ELO**2
     z = float(ndtri(0.5 + float(str(board.settings["confidence"])) / 2))
     if baseline is not None:
         at = names.index(baseline)
@@ -148,6 +181,30 @@ def scores_of(board: Board, baseline: str | None) -> dict[str, Score]:
     else:
         edges = _against_all(rating_M, covariance_MM, z)
     return {name: Score(*map(float, row)) for name, row in zip(names, np.transpose(edges), strict=True)}
+
+
+def _scores(votes: pl.DataFrame, board: Board, config: FitConfig, baseline: str | None) -> dict[str, Score]:
+    """The scores of a board; where all meet the baseline and share nothing, each from its own games."""
+    if baseline is None or not _is_star(votes, config, baseline):
+        return scores_of(board, baseline)
+    found = {baseline: Score(50.0, 50.0, 50.0)}
+    for line in board.models:
+        if (name := line.model) != baseline:
+            own = votes.filter((pl.col("model_a") == name) | (pl.col("model_b") == name))
+            alone = config.model_copy(update={"anchor": None})
+            if config.cluster is not None and own[config.cluster].n_unique() == 1:  # nothing to vary over
+                alone = alone.model_copy(update={"cluster": None, "intervals": "model"})
+            found[name] = scores_of(fit(own, alone), baseline)[name]
+    return {line.model: found[line.model] for line in board.models}
+
+
+def _is_star(votes: pl.DataFrame, config: FitConfig, baseline: str) -> bool:
+    """Whether every vote is with the baseline, and no parameter or weight is shared between models."""
+    shared = ("style", "covariates", *Weighting.model_fields)
+    apart = config.ties is Ties.HALF and all(
+        getattr(config, name) == FitConfig.model_fields[name].default for name in shared
+    )
+    return apart and votes.select(((pl.col("model_a") == baseline) | (pl.col("model_b") == baseline)).all()).item()
 
 
 def pairs_that_say_most(votes: pl.DataFrame, models: Sequence[str]) -> dict[tuple[str, str], float]:
@@ -180,26 +237,47 @@ def _against_all(rating_M: np.ndarray, covariance_MM: np.ndarray, z: float) -> l
     return [100 * expit(logit_M + sign * reach_M) for sign in (0, -1, 1)]
 
 
-def _once(votes: pl.DataFrame, *, by_preference: bool) -> pl.Series:
+def _once(strong: float) -> pl.Expr:
     """Weights with strong verdicts counted once."""
-    if not by_preference:
-        return pl.Series([1.0] * len(votes))
-    most = votes.filter(pl.col("strength") == "strong")["weight"].max()
-    factor = float(most) if isinstance(most, float) else 1.0  # a strong verdict has a preference of 0 or 1
-    is_strong = pl.col("strength") == "strong"
-    return votes.select(pl.when(is_strong).then(pl.col("weight") / factor).otherwise("weight"))["weight"]
+    return pl.when(pl.col("strength") == "strong").then(pl.col("weight") / strong).otherwise("weight")
 
 
-def _moves(votes: pl.DataFrame, board: Board, config: FitConfig, baseline: str | None) -> dict[str, float]:
-    """Leave each model out, and see how far the scores of the others move."""
-    whole, moves = scores_of(board, baseline), {}
-    for name in whole:
-        if name == baseline:
-            continue
-        rest = votes.filter((pl.col("model_a") != name) & (pl.col("model_b") != name))
-        others = scores_of(fit(rest, config), baseline) if len(whole) > 2 else {}  # noqa: PLR2004 - else nobody is left
-        moves[name] = max((abs(found.score - whole[other].score) for other, found in others.items()), default=0.0)
-    return moves
+def _moves(
+    votes: pl.DataFrame, whole: Mapping[str, Score], config: FitConfig, baseline: str | None
+) -> tuple[dict[str, float | None], list[str]]:
+    """Leave each model out, and see how far the scores of the others move; and why some cannot be left out."""
+    moves: dict[str, float | None] = {}
+    why = []
+    left = [name for name in whole if name != baseline]
+    if len(whole) <= 2 or (baseline is not None and _is_star(votes, config, baseline)):  # noqa: PLR2004 - a pair
+        return dict.fromkeys(left, 0.0), why  # there is nobody else, or each score is made of the model's own games
+    for name in left:
+        try:
+            others = _without(name, votes, list(whole), config, baseline)
+        except InputError as error:
+            moves[name] = None
+            why.append(f"how far {name} moves the others is not known: without it there is no board of them: {error}")
+        else:
+            moves[name] = max(abs(found.score - whole[other].score) for other, found in others.items())
+    return moves, why
+
+
+def _without(
+    name: str, votes: pl.DataFrame, names: Sequence[str], config: FitConfig, baseline: str | None
+) -> dict[str, Score]:
+    """The scores of all others without a model.
+
+    Raises:
+        InputError: its games are all that somebody has, or all that connects somebody.
+    """
+    rest = votes.filter((pl.col("model_a") != name) & (pl.col("model_b") != name))
+    there = set(rest["model_a"]) | set(rest["model_b"])
+    if gone := [other for other in names if other not in {name, *there}]:
+        raise InputError(f"{', '.join(gone[:3])} met nobody else")
+    found = _scores(rest, fit(rest, config), config, baseline)
+    if apart := [other for other in names if other != name and other not in found]:
+        raise InputError(f"nothing else connects {', '.join(apart[:3])} with {baseline or 'the others'}")
+    return found
 
 
 def _with_counts(votes: pl.DataFrame, counts: pl.DataFrame | None) -> pl.DataFrame:

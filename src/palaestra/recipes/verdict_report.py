@@ -69,18 +69,20 @@ def write_verdict_report(path: str | Path, found: VerdictBoard, title: str) -> N
         f"{found.games:,} games; {found.unread:,} of them without a verdict that can be read, which count for nobody."
     ]
     if found.single:
-        most = max(found.single, key=lambda name: abs(found.single[name] - found.scores[name].score))
+        most = max(found.scores, key=lambda name: abs(found.single[name] - found.scores[name].score))
         gap = found.scores[most].score - found.single[most]
         sentences.append(
             f"Strong verdicts count as {found.strong:g} votes each. Counted once, the score that changes most is that "
             f"of {most}: {found.single[most]:.1f} instead of {found.scores[most].score:.1f} ({-gap:+.1f})."
         )
-    if found.moves:
-        most = max(found.moves, key=lambda name: found.moves[name])
+    moves = {name: moved for name, moved in found.moves.items() if moved is not None}
+    if moves:
+        most = max(moves, key=lambda name: moves[name])
         sentences.append(
-            f"Each model was left out once. No score of another moved by more than {found.moves[most]:.2f} points "
+            f"Each model was left out once. No score of another moved by more than {moves[most]:.2f} points "
             f"(when {most} was left out): so far, at most, does adding a model move the others."
         )
+    sentences += [f"{note[0].upper()}{note[1:]}." for note in found.notes]
     parts = "".join(f"<p>{escape(said)}</p>" for said in sentences)
     drawn = picture(scores_chart(found), "scores", 3)
     before = (
@@ -98,7 +100,8 @@ def _table(found: VerdictBoard) -> str:
         if found.single:
             cells.append(f"{found.single[name]:.1f}")
         if found.moves:
-            cells.append("" if name == found.baseline else f"{found.moves[name]:.2f}")
+            moved = found.moves.get(name)
+            cells.append("" if moved is None else f"{moved:.2f}")
         row = "".join(f"<td>{cell}</td>" for cell in cells)
         rows.append(f'<tr><th scope="row" class="name">{escape(name)}</th>{row}</tr>')
     head = "".join(f'<th scope="col"{_name_class(name)}>{name}</th>' for name in heads)

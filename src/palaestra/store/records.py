@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from palaestra.errors import InputError
 from palaestra.whole_file import whole_file
 
 _COMPRESSED = (".gz", ".zst")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""How half of a surrogate pair may stand in JSON."""
 KINDS = ".parquet, .csv, .jsonl, .ndjson or .json, also with .gz or .zst"
 
 
@@ -31,6 +34,8 @@ def kind_of(path: Path) -> str:
 
 def read_rows(path: str | Path, what: str) -> list[dict[str, Any]]:
     """The rows of a file, in its order. Everything in a CSV is text, and an empty field there is a missing one.
+
+    Half of a surrogate pair, as a model leaves where it was cut off in an emoji, is replaced by U+FFFD.
 
     Args:
         path: the file.
@@ -47,7 +52,10 @@ def read_rows(path: str | Path, what: str) -> list[dict[str, Any]]:
         raise InputError(f"found {path.name!r}; expected a file of {what}: {KINDS}")
     try:
         with pa.input_stream(str(path)) as stream:  # takes the compression from the suffix
-            rows = _READERS[kind](stream.read())
+            data = stream.read()
+            rows = _READERS[kind](data)
+            if _HALF.search(data):
+                rows = _mended(rows)
     except (OSError, PolarsError, pa.ArrowException, ValueError, RecursionError, csv.Error) as error:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"cannot read {path}: {said}; expected {KINDS}") from error
@@ -105,6 +113,15 @@ def _csv(data: bytes) -> list[dict[str, Any]]:
             raise ValueError(f"line {rows.line_num} has more fields than the head")
         found.append({name: value for name, value in row.items() if value not in {None, ""}})
     return found
+
+
+def _mended(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The value with every half of a surrogate pair, which no file can hold, replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_mended(each) for each in value]
+    return {_mended(name): _mended(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _lines(data: bytes) -> list[Any]:

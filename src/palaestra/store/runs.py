@@ -7,20 +7,23 @@
     and the artefacts of the command
 
 A second run into the folder must be the same one, which goes on where it was, or say that it overwrites. Replies of
-models that have been paid for (`calls.db`) outlive that too.
+models that have been paid for (`calls.db`) outlive that too. One process works in a folder at a time: the lock is the
+operating system's, and is gone with the process, however that ends.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import platform
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from pydantic import ValidationError
 
@@ -29,6 +32,8 @@ from palaestra.schema import InputFile, RunCard
 from palaestra.store.records import write_lines, write_text
 
 RUN_FILE, METRICS_FILE, SAMPLES_FILE, CARD_FILE = "run.json", "metrics.jsonl", "samples.jsonl", "card.md"
+_LOCK_FILE = "calls.run.lock"
+"""Named as what no new run throws away."""
 Again = Literal["ask", "resume", "overwrite"]
 """What to do with a folder in which something was run already; `ask` leaves it to the caller, as an error."""
 
@@ -50,7 +55,8 @@ class RunFolder:
 
     Raises:
         RunExistsError: there is one, and `again` is `ask`.
-        InputError: there is another run in it, or something else, or it cannot be written.
+        InputError: there is another run in it, or something else, another process is at work in it, or it cannot be
+            written.
     """
 
     def __init__(
@@ -73,6 +79,18 @@ class RunFolder:
             versions=_versions(),
             started=datetime.now(UTC),
         )
+        if _foreign(self.path):
+            raise InputError(f"found {self.path} with other files in it, expected a new or empty folder for the run")
+        self._lock = _locked(self.path)
+        try:
+            self.card = self._begun(card, again)
+            self._write()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _begun(self, card: RunCard, again: Again) -> RunCard:
+        """The record of the run, after what is there already."""
         earlier = _earlier(self.path)
         if earlier is not None and again == "overwrite":
             _clear(self.path)
@@ -81,11 +99,8 @@ class RunFolder:
             _same(self.path, earlier, card)
             if again == "ask":
                 raise RunExistsError(f"{self.path} holds this run already ({earlier.state}): give --resume to go on")
-            card = card.model_copy(update={"started": earlier.started})
-        elif self.path.exists() and any(not _paid_for(file) for file in self.path.iterdir()):
-            raise InputError(f"found {self.path} with other files in it, expected a new or empty folder for the run")
-        self.card = card
-        self._write()
+            return card.model_copy(update={"started": earlier.started})
+        return card
 
     @property
     def calls(self) -> Path:
@@ -106,11 +121,13 @@ class RunFolder:
             update={"state": "done", "finished": datetime.now(UTC), "metrics": dict(metrics)}
         )
         self._write()
+        self._lock.close()
 
     def end(self, state: Literal["failed", "interrupted"]) -> None:
         """Note that the run ended before its time."""
         self.card = self.card.model_copy(update={"state": state, "finished": datetime.now(UTC)})
         self._write()
+        self._lock.close()
 
     def _write(self) -> None:
         write_text(self.path / RUN_FILE, json.dumps(self.card.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -149,6 +166,40 @@ def file_sha256(path: str | Path) -> str:
 def _paid_for(file: Path) -> bool:
     """Whether a file belongs to the book of replies, which no new run throws away."""
     return file.name.startswith("calls.")
+
+
+def _foreign(path: Path) -> bool:
+    """Whether a folder holds files, and none of a run's."""
+    if not path.exists() or (path / RUN_FILE).exists():
+        return False
+    return not path.is_dir() or any(not _paid_for(file) for file in path.iterdir())
+
+
+def _locked(path: Path) -> TextIO:
+    """The folder's lock, which holds the number of the process that has it.
+
+    Raises:
+        InputError: another process has it, or the folder cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / _LOCK_FILE).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror}; give a folder that can be written") from error
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise InputError(
+            f"{path}: another process (number {holder}) is at work in this folder; wait for it to end, or take another "
+            "folder"
+        ) from error
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
 
 
 def _clear(path: Path) -> None:
