@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def votes(count: int) -> list[dict[str, str]]:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[str]:
+def started(*arguments: str) -> Generator[str]:
     """A server, and where it answers."""
     command = [sys.executable, "-m", "palaestra", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
@@ -33,7 +33,7 @@ Asked = list[str]
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any) -> Generator[str]:
     """The address of a running application."""
     listening = create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
@@ -71,7 +71,7 @@ def say(*turns: str) -> Any:
 
 
 @contextmanager
-def client_of(routed: RouterModel) -> Iterator[openai.OpenAI]:
+def client_of(routed: RouterModel) -> Generator[openai.OpenAI]:
     with served(router_app(routed)) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as client:
         yield client
 

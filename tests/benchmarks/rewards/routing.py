@@ -170,17 +170,17 @@ def main() -> None:
 
         save_chart(curve_chart(routed[-1].found), arguments.picture)
     if arguments.out:
-        arguments.out.write_text(page(exact, routed))
+        arguments.out.write_text(page(exact, routed, arguments.most))
 
 
-def page(exact: list[str], routed: list[Routed]) -> str:
+def page(exact: list[str], routed: list[Routed], most: int) -> str:
     """The page as Markdown."""
     where = f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}"
     return "\n".join(
         [
             "# Routing, measured",
             "",
-            f"By `python tests/benchmarks/rewards/routing.py --out docs/benchmarks/routing.md` ({where}).",
+            f"By `tests/benchmarks/rewards/routing.py --most {most} --out docs/benchmarks/routing.md` ({where}).",
             "",
             "| what | found | over |",
             "|---|---|---|",
