@@ -318,8 +318,8 @@ def bench_board(out: list[str]) -> None:
     said = {name: f"{np.median(t):.2f} ms (95% within {np.quantile(t, 0.95):.2f} ms)" for name, t in taken.items()}
     out.append(
         f"{models} models, {len(head.members)} members, {size} components, after the prompt's vector: "
-        f"{said['strengths']} for strengths; {said['record']} for the whole record with intervals and simultaneous ranks, "
-        f"the very first {taken['record'][0]:.0f} ms."
+        f"{said['strengths']} for strengths; {said['record']} for the whole record with intervals and simultaneous "
+        f"ranks, the very first {taken['record'][0]:.0f} ms."
     )
 
 
