@@ -64,7 +64,12 @@ lines = (
     alt.Chart(alt.Data(values=rows))
     .mark_line(point=True)
     .encode(
-        x=alt.X("votes:Q", title="the newcomer's votes", scale=alt.Scale(type="log")),
+        x=alt.X(
+            "votes:Q",
+            title="the newcomer's votes",
+            scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(values=[row["votes"] for row in rows[::2]]),
+        ),
         y=alt.Y("error:Q", title="mean error of a win rate"),
         color=which,
     )
