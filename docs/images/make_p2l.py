@@ -1,4 +1,4 @@
-"""The pictures of docs/p2l.md: two prompts' boards from one head, and a newcomer's error as its votes come in.
+"""The pictures of docs/p2l.md: boards of two prompts, where one leaves the average, a newcomer's error by its votes.
 
 Votes are simulated: six models, prompts of sums and of verse, vectors of MiniLM. The curve is read from
 docs/benchmarks/p2l.md.
@@ -49,9 +49,9 @@ boards = HeadBoards(train(votes_of(300, 3000), TrainConfig(), maker), lambda: ma
 alt = altair()
 for name, prompt in ASKED.items():
     found = leaderboard(boards, [prompt])
-    chart = alt.vconcat(rating_chart(found), strength_chart(strengths(boards, [prompt])))
-    save_chart(chart, HERE / f"p2l-{name}.png")
+    save_chart(rating_chart(found), HERE / f"p2l-{name}.png")
     print(prompt, [line.model for line in found.models])
+save_chart(strength_chart(strengths(boards, [ASKED["verse"]])), HERE / "p2l-strengths.png")
 
 page = (HERE.parent / "benchmarks" / "p2l.md").read_text().partition("## A new model")[2]
 rows = [
@@ -64,7 +64,12 @@ lines = (
     alt.Chart(alt.Data(values=rows))
     .mark_line(point=True)
     .encode(
-        x=alt.X("votes:Q", title="the newcomer's votes", scale=alt.Scale(type="log")),
+        x=alt.X(
+            "votes:Q",
+            title="the newcomer's votes",
+            scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(values=[row["votes"] for row in rows[::2]]),
+        ),
         y=alt.Y("error:Q", title="mean error of a win rate"),
         color=which,
     )

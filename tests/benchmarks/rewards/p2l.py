@@ -4,8 +4,8 @@ simulated  votes whose strengths move with the prompt: the error of per-prompt w
            against the fit that knows no prompts
 real       outcomes and verdicts with prompts, three tenths of the prompts held out. The spread, the neighbours and how
            far they may lean are chosen on the other prompts alone, and so are the principal components
-cost       a million votes among a hundred models on vectors of 384 numbers: seconds and memory of the whole training;
-           milliseconds of one prompt's board after its vector
+cost       a million votes among a hundred models on vectors of 384 numbers: seconds and memory of the whole training
+board      milliseconds of one prompt's board after its vector
 
 newcomer   models that join a trained head with few votes, against a board of the same votes
 hidden     `real` with the hidden states of SmolLM2 for vectors; slow, and only by name
@@ -38,6 +38,7 @@ from palaestra.p2l.cold_start import with_newcomer
 from palaestra.p2l.config import TrainConfig
 from palaestra.p2l.evaluate import Evaluation, Figure, evaluate, renumbered
 from palaestra.p2l.featurizers import featurizer_named
+from palaestra.p2l.fitting import Weights
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.leaderboard import leaderboard
 from palaestra.p2l.train import train_on
@@ -287,6 +288,18 @@ def bench_cost(out: list[str]) -> None:
         f"which {before / 2**20:.2f} GiB were there before (the votes and their vectors). Spread chosen: "
         f"{head.spread:g}, 0.7 being the truth.\n"
     )
+
+
+def bench_board(out: list[str]) -> None:
+    """One prompt's board, after its vector. The head is not trained: what its numbers are costs nothing."""
+    models, size, rng = 100, 64, np.random.default_rng(0)
+    made = world(prompts=200, models=models, votes=2000, spread=0.7, size=384, seed=0)
+    began = train_on(made.votes, made.x_PD, TrainConfig(kind="bradley-terry", spread=0.7, members=2))
+    around = [
+        Weights(at.a_M + 0.1 * rng.normal(size=models), at.w_MK + 0.1 * rng.normal(size=(models, size)), at.tie_C)
+        for at in [began.weights] * 32
+    ]
+    head = replace(began, members=tuple(around))
     number = {text: place for place, text in enumerate(made.votes.prompts)}
 
     class Rows:
@@ -296,21 +309,17 @@ def bench_cost(out: list[str]) -> None:
             return made.x_PD[[number[text] for text in texts]]
 
     boards = HeadBoards(head, Rows)
-    taken = []
-    for prompt in made.votes.prompts[:200]:
-        start = time.perf_counter()
-        leaderboard(boards, [prompt])
-        taken.append(1000 * (time.perf_counter() - start))
-    bare = []
-    for prompt in made.votes.prompts[:200]:
-        start = time.perf_counter()
-        board_of(head.kind, boards.coefficients([prompt]))
-        bare.append(1000 * (time.perf_counter() - start))
+    taken: dict[str, list[float]] = {"record": [], "strengths": []}
+    for prompt in made.votes.prompts:
+        for what, times in taken.items():
+            start = time.perf_counter()
+            leaderboard(boards, [prompt]) if what == "record" else board_of(head.kind, boards.coefficients([prompt]))
+            times.append(1000 * (time.perf_counter() - start))
+    said = {name: f"{np.median(t):.2f} ms (95% within {np.quantile(t, 0.95):.2f} ms)" for name, t in taken.items()}
     out.append(
-        f"One prompt's board of 100 models and {len(head.members)} members, after its vector: {np.median(bare):.2f} ms "
-        f"for strengths (95% of boards within {np.quantile(bare, 0.95):.2f} ms); {np.median(taken):.1f} ms (within "
-        f"{np.quantile(taken, 0.95):.1f} ms) for the whole record with intervals, simultaneous ranks among them; the "
-        f"very first took {taken[0]:.0f} ms."
+        f"{models} models, {len(head.members)} members, {size} components, after the prompt's vector: "
+        f"{said['strengths']} for strengths; {said['record']} for the whole record with intervals and simultaneous "
+        f"ranks, the very first {taken['record'][0]:.0f} ms."
     )
 
 
@@ -319,7 +328,8 @@ PARTS = {
     "real": "Real outcomes and verdicts, prompts held out",
     "hidden": "The same with hidden states",
     "newcomer": "A new model with few votes",
-    "cost": "What it costs",
+    "board": "What one prompt's board costs",
+    "cost": "What training costs",
 }
 
 
@@ -329,6 +339,8 @@ def bench(name: str, out: list[str], data: Path, kept: Path) -> None:
         bench_simulated(out)
     elif name == "newcomer":
         bench_newcomer(out)
+    elif name == "board":
+        bench_board(out)
     elif name == "cost":
         bench_cost(out)
     else:
