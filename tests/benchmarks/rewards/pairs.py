@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -42,7 +42,7 @@ LENGTH, LIKELIHOOD, MINILM, STATES, OURS = (
     "all together",
 )
 BASELINES = (LENGTH, LIKELIHOOD, MINILM)
-FOLDS = 5
+FOLDS, DIRECTIONS = 5, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def rewards_of(sample: Sample, seed: int) -> dict[str, Floats]:
     rich, _ = style_columns(sample.replies, sample.comparisons, ("length", "markdown"), ())
     said_NS = sample.reading_ND[:, -2:]
     beside = StyleColumns((*rich.names, "mean likelihood", "likelihood"), 0, np.hstack([rich.value_NS, said_NS]))
-    states = np.split(sample.reading_ND[:, :-2], 2 * len(LAYERS), axis=1)
+    states = [principal(state_ND) for state_ND in np.split(sample.reading_ND[:, :-2], 2 * len(LAYERS), axis=1)]
     nothing = StyleColumns((), 0, np.zeros((len(sample.replies), 0)))
     likelihood = Likelihood(law_for(sample.loss, sample.comparisons), sample.comparisons)
 
@@ -88,6 +88,13 @@ def rewards_of(sample: Sample, seed: int) -> dict[str, Floats]:
         STATES: read_N,
         OURS: both_N + head(sample.minilm_ND, beside)[0],
     }
+
+
+def principal(vector_ND: Floats) -> Floats:
+    """Vectors in their first principal directions, found without any rank; so many heads fit in minutes."""
+    centred_ND = vector_ND - vector_ND.mean(axis=0)
+    _, direction_DD = np.linalg.eigh(centred_ND.T @ centred_ND)
+    return centred_ND @ direction_DD[:, -DIRECTIONS:]
 
 
 def shown(figure: Figure, sign: str = "") -> str:
@@ -124,7 +131,7 @@ def measured(sample: Sample, seed: int) -> tuple[list[str], dict[str, Figure]]:
     return out, accuracy
 
 
-def samples(data: Path, pairs: int, cache: Path) -> list[Sample]:
+def samples(data: Path, pairs: int, cache: Path) -> Iterator[Sample]:
     """The three collections, read by both models."""
     hh = read_preferences(data / "hh-rlhf" / "harmless-base_test.jsonl.gz", skip_bad=50).preferences
     bar = [one for file in sorted((data / "llmbar").glob("LLMBar*.gz")) for one in read_preferences(file).preferences]
@@ -135,7 +142,6 @@ def samples(data: Path, pairs: int, cache: Path) -> list[Sample]:
         "LLMBar": bar,
         "auto-j": auto,
     }
-    found = []
     for name, preferences in known.items():
         sys.stderr.write(f"{name}: {len(preferences)} pairs are read\n")
         replies = [reply for one in preferences for reply in one.replies]
@@ -147,12 +153,9 @@ def samples(data: Path, pairs: int, cache: Path) -> list[Sample]:
         texts = [conversation_text(tokenizer, *pair) for pair in zip(prompts, replies, strict=True)]
         reading_ND = features(reader, texts, cache).astype(np.float64)
         ties = any(one.is_tie for one in preferences)
-        found += [
-            Sample(f"{name}{', level pairs learnt from' * (loss != 'bradley-terry')}", compared(preferences), replies,
-                   minilm_ND, reading_ND, loss)
-            for loss in (("bradley-terry", "rao-kupper") if ties else ("bradley-terry",))
-        ]  # fmt: skip
-    return found
+        for loss in ("bradley-terry", "rao-kupper") if ties else ("bradley-terry",):
+            title = name + ", level pairs learnt from" * (loss != "bradley-terry")
+            yield Sample(title, compared(preferences), replies, minilm_ND, reading_ND, loss)
 
 
 def minilm_of(maker: object, preferences: Sequence[Preference], cache: Path) -> dict[str, Floats]:
