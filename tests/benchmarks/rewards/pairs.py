@@ -207,10 +207,10 @@ def main() -> None:
         part, found[sample.name] = measured(sample, given.seed)
         sys.stderr.write("\n".join(part) + "\n")
         out += part
-    if given.out:
-        given.out.write_text("\n".join(out), encoding="utf-8")
-    if given.picture:
-        draw(found, given.picture)
+        if given.out:
+            given.out.write_text("\n".join(out), encoding="utf-8")
+        if given.picture:
+            draw(found, given.picture)
 
 
 if __name__ == "__main__":
