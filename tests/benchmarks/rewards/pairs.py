@@ -19,7 +19,7 @@ import numpy as np
 from reading import LAYERS, Reading
 
 from palaestra.learn.backbone import conversation_text
-from palaestra.learn.features import features
+from palaestra.learn.features import Featurizer, features
 from palaestra.pictures.drawing import altair, save_chart, styled
 from palaestra.pictures.palette import FIRST, INK, SOFT
 from palaestra.rewards.calibration import Figure
@@ -158,7 +158,7 @@ def samples(data: Path, pairs: int, cache: Path) -> Iterator[Sample]:
             yield Sample(title, compared(preferences), replies, minilm_ND, reading_ND, loss)
 
 
-def minilm_of(maker: object, preferences: Sequence[Preference], cache: Path) -> dict[str, Floats]:
+def minilm_of(maker: Featurizer, preferences: Sequence[Preference], cache: Path) -> dict[str, Floats]:
     """MiniLM's vectors of the replies of each preference."""
     prompts = [one.prompt for one in preferences for _ in one.replies]
     replies = [reply for one in preferences for reply in one.replies]
