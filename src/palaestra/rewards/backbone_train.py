@@ -42,7 +42,8 @@ class BackboneConfig(BaseModel):
     backbone: str = "gguf:smollm2"
     """The language model: `gguf:smollm2`, or a folder of Hugging Face."""
     loss: Loss = "bradley-terry"
-    """What the fit minimises; `bradley-terry` leaves level pairs out, the others use them."""
+    """What the fit minimises; `bradley-terry` leaves level pairs out, the others use them. How strong ties are is not
+    learnt with `rao-kupper` and `davidson`: it follows from the share of level pairs, as if all rewards were equal."""
     method: Literal["full", "lora"] = "lora"
     """Whether all weights are trained, or low-rank changes of them."""
     lora_rank: int = Field(default=16, ge=1)
@@ -88,6 +89,7 @@ def train_backbone(
     folder: Path,
     *,
     work: Path,
+    cache: Path | None = None,
     measure: Measure = lambda **_values: None,
     tell: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Trained:
@@ -98,6 +100,7 @@ def train_backbone(
         config: how.
         folder: of the reward; must not be there yet.
         work: checkpoints of the training; what an earlier, equal run left there is gone on from.
+        cache: where converted models are kept; the user's cache if left out.
         measure: is told the loss of each step.
         tell: is told the step, of how many.
 
@@ -109,7 +112,7 @@ def train_backbone(
         raise InputError(f"found {folder} there already, expected a new folder for the reward")
     _, transformers = libraries()
     transformers.set_seed(config.seed)
-    tokenizer = load_tokenizer(config.backbone)
+    tokenizer = load_tokenizer(config.backbone, cache)
     _pad_with_another_token(tokenizer, config.backbone)
     rows = rows_of(preferences, config.loss, share=config.held_out, seed=config.seed)
 
@@ -117,7 +120,8 @@ def train_backbone(
         texts = (conversation_text(tokenizer, preference.prompt, reply) for reply in preference.replies)
         return [encode(tokenizer, text, config.max_tokens)[0] for text in texts]
 
-    trainer = _trainer(config, tokenizer, [_example(row, tokens(row.preference)) for row in rows.train], work)
+    examples = [_example(row, tokens(row.preference)) for row in rows.train]
+    trainer = _trainer(config, tokenizer, examples, work, backbone_folder(config.backbone, cache))
     trainer.palaestra_loss = _loss(config, [row.preference for row in rows.train])
     trainer.add_callback(_callbacks(measure, tell)())
     done = trainer.train(resume_from_checkpoint=_newest_whole(work))
@@ -128,7 +132,13 @@ def train_backbone(
     return found
 
 
-def _trainer(config: BackboneConfig, tokenizer: Any, examples: list[dict[str, Any]], work: Path) -> Any:  # noqa: ANN401
+def _trainer(
+    config: BackboneConfig,
+    tokenizer: Any,  # noqa: ANN401 - of transformers
+    examples: list[dict[str, Any]],
+    work: Path,
+    backbone: Path,
+) -> Any:  # noqa: ANN401 - TRL's
     """TRL's trainer with our rows and our losses."""
     torch, transformers = libraries()
     try:
@@ -161,7 +171,7 @@ def _trainer(config: BackboneConfig, tokenizer: Any, examples: list[dict[str, An
             return (loss, outputs) if return_outputs else loss
 
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        backbone_folder(config.backbone), num_labels=1, dtype=torch.float32, local_files_only=True
+        backbone, num_labels=1, dtype=torch.float32, local_files_only=True
     )
     model.config.pad_token_id = tokenizer.pad_token_id
     lora = peft.LoraConfig(
