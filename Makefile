@@ -60,8 +60,6 @@ bench-judge: setup  ## boards and runs of judges against Arena-Hard's method and
 
 bench-rewards: setup  ## rewards, their evaluation, prompt boards and routing, into docs/benchmarks/ (the real data is beside the project)
 	$(BIN)/python tests/benchmarks/rewards/pairs.py --out docs/benchmarks/rewards.md
-	$(BIN)/python tests/benchmarks/rewards/ppe.py --out docs/benchmarks/ppe.md
-	$(BIN)/python tests/benchmarks/rewards/downstream.py --out docs/benchmarks/ppe_downstream.md
 	$(BIN)/python tests/benchmarks/rewards/p2l.py --out docs/benchmarks/p2l.md
 	$(BIN)/python tests/benchmarks/rewards/routing.py --out docs/benchmarks/routing.md
 
@@ -79,6 +77,9 @@ pictures: setup  ## make the pictures of the ranking pages anew, and print the n
 	$(BIN)/python docs/images/make_p2l.py
 	$(BIN)/python docs/images/make_reading_room.py
 	$(BIN)/python docs/images/make_rewards.py
+	$(BIN)/python docs/images/make_reward_losses.py
+	cd docs/images && PYTHONPATH=. ../../$(BIN)/python make_ppe.py
+	$(BIN)/python docs/images/make_routing.py
 
 # arena-rank pins JAX and an older numpy, and cannot live beside everything else.
 .venv-peers/.ready: Makefile $(READY)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])
 _ACROSS = 3
+_TITLES = {"auc": "AUC"}
 
 
 def curves_chart(found: ProxyEvaluation) -> TopLevelMixin:
@@ -66,7 +67,11 @@ def figures_chart(found: ProxyEvaluation, side: Side, metric: str) -> TopLevelMi
     for row in rows:
         row["class"] = min(int(5 * (float(row["value"]) - least) / reach), 4)
     chart = _heat(alt, rows, list(found.proxies), "class", list(RISING), strong={3, 4})
-    return styled(chart, f"{metric.replace('_', ' ').capitalize()}, by domain", f"{side} side; darker is higher")
+    return styled(
+        chart,
+        f"{_TITLES.get(metric, metric.replace('_', ' ').capitalize())}, by domain",
+        f"{side} side; darker is higher",
+    )
 
 
 def foretold_chart(found: ProxyEvaluation, result: str) -> TopLevelMixin:
