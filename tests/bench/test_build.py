@@ -269,7 +269,7 @@ def test_the_commands(pool: Path, url: str, tmp_path: Path, capsys: pytest.Captu
     ("more", "words"),
     [
         (["--judge", "nobody"], "found no model 'nobody'; expected one of words, rule, mute"),
-        (["--judge", "mute"], "the judge mute answered none of 256 questions, the first with: empty"),
+        (["--judge", "mute"], "the judge mute answered none of 256 questions, the first with: an empty answer"),
         (["--judge", "rule", "--against", "nowhere.jsonl"], "no file nowhere.jsonl"),
         (["--scorer", "nowhere.json"], "cannot read the scorer nowhere.json"),
         (["--judge", "rule", "--html", "page.pdf"], "expected a path that ends in .html"),

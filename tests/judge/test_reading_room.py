@@ -291,7 +291,7 @@ def test_changed_files_are_refused(run: Path, tmp_path: Path) -> None:
     frame.head(30).write_parquet(run / "verdicts.parquet")
     with pytest.raises(InputError, match=r"found 30 games, and run\.json says 32"):
         read_room(run)
-    frame.with_columns(question_id=pl.lit("q9")).write_parquet(run / "verdicts.parquet")
+    frame.with_columns(pl.col("question_id").replace("q1", "q9")).write_parquet(run / "verdicts.parquet")
     with pytest.raises(InputError, match="'q9', which is none of those that were asked"):
         read_room(run)
     frame.write_parquet(run / "verdicts.parquet")

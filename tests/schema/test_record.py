@@ -82,6 +82,23 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         seed=st.none() | count,
         settings=json_object,
     ),
+    schema.Preference: st.integers(2, 4).flatmap(
+        lambda size: st.builds(
+            schema.Preference,
+            id=name,
+            prompt=messages.map(lambda said: (*said, Message.of("user", "What is it?"))),
+            replies=st.tuples(*[text] * size),
+            ranks=st.permutations([1, *range(1, size)]).map(tuple),
+            models=st.just(()) | st.tuples(*[optional_text] * size),
+            margin=st.none() | st.floats(0, 1e6),
+            weight=st.floats(0, 1e6),
+            category=optional_text,
+            language=optional_text,
+            voter=optional_text,
+            source=optional_text,
+            labels=st.dictionaries(name, text, max_size=3),
+        )
+    ),
     Conversation: st.builds(Conversation, id=text, model=name, messages=messages),
     Battle: st.builds(
         Battle,

@@ -117,9 +117,10 @@ def met_PC(labels: Sequence[Label]) -> NDArray[np.bool_]:
 
 def _asked(prompts: Sequence[Prompt], ask: Ask) -> Artefact:
     replies = ask([labelling_question(prompt) for prompt in prompts])
-    if all(reply.text is None for reply in replies):
+    if not any(reply.text for reply in replies):
+        said = replies[0].error or "an empty answer"
         raise InputError(
-            f"the judge {ask.judge} answered none of {len(prompts)} questions, the first with: {replies[0].error}; "
+            f"the judge {ask.judge} answered none of {len(prompts)} questions, the first with: {said}; "
             "mend its endpoint, and the same command goes on from here"
         )
     rows = [
