@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
 
@@ -75,6 +76,8 @@ def ppe(
     ]
     benches = [bench_of(name, file.format, file.preferences) for name, file in read]
     results = read_results(downstream) if downstream is not None else None
+    if keep is not None:
+        _refuse_others(keep, rewards)
     proxies = [_proxy(one, keep) for one in rewards]
     with Progress(console=console.err, transient=True, disable=not console.err.is_terminal) as progress:
         task = progress.add_task("asking", total=None)
@@ -100,6 +103,26 @@ def _named(given: str) -> tuple[str | None, str]:
     if not name or not rest:
         raise InputError(f"found {given!r}, expected NAME=...")
     return name, rest
+
+
+def _refuse_others(keep: Path, rewards: list[str]) -> None:
+    """Note what each name stands for, so that another reward is not answered from what one of its name has said.
+
+    Raises:
+        InputError: a name stood for something else, or the folder cannot be written.
+    """
+    from palaestra.store.records import write_text
+    from palaestra.store.runs import file_sha256
+
+    named = {}
+    for name, spec in map(_named, rewards):
+        path = Path(spec.rpartition(":")[2])
+        named[name or spec] = [spec, file_sha256(path) if path.exists() else None]
+    file = keep / "proxies.json"
+    known = loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if other := [name for name, now in named.items() if known.get(name, now) != now]:
+        raise InputError(f"found answers of another {other[0]!r} in {keep}, expected the same; give another --keep")
+    write_text(file, dumps(known | named, indent=2))
 
 
 def _proxy(given: str, keep: Path | None) -> Proxy:

@@ -1,7 +1,7 @@
 """A proxy's answers, kept on disk in chunks as they come: what was scored stays scored, killed or not.
 
-A chunk's file is named by a hash of the proxy's name and of what it was asked. Whoever gives another reward the same
-name finds the old one's answers; the command line's names say what was loaded.
+A chunk's file is named by a hash of the proxy's name and of what it was asked. A name is believed here: who calls sees
+to it that it stands for one and the same proxy (`cli/reward_ppe.py` notes what each stood for).
 """
 
 from __future__ import annotations
