@@ -121,7 +121,7 @@ class Post:
                 if key in under_way:
                     places[name] -= 1
                     under_way[key].append((name, tag))
-                elif (reply := self.book.find(key)) is not None:
+                elif (reply := await self._known(key)) is not None:
                     self.tally.add(reply, known=True)
                     yield tag, reply
                 else:
@@ -136,17 +136,27 @@ class Post:
                 for number, (name, tag) in enumerate(under_way.pop(said["key"])):
                     places[name] += 1
                     ready.append(name)
-                    self.tally.add(reply, known=number > 0 or said.get("known", False))
+                    self.tally.add(reply, known=number > 0)
                     yield tag, reply
 
     async def _order(self, order: Mapping[str, object]) -> None:
-        courier = self._courier or await self._sent_for()
-        if courier.stdin is not None:
+        if self._courier is not None and self._courier.stdin is not None:
             with suppress(ConnectionError):  # it died: the next receipt says so
-                courier.stdin.write(json.dumps(order).encode() + b"\n")
-                await courier.stdin.drain()
+                self._courier.stdin.write(json.dumps(order).encode() + b"\n")
+                await self._courier.stdin.drain()
 
-    async def _sent_for(self) -> asyncio.subprocess.Process:
+    async def _known(self, key: str) -> Reply | None:
+        """The reply in the book. The first that is missing sends for a courier, and is looked up again after that.
+
+        The courier may have waited for that of an earlier run, which has written down its last replies by then.
+        """
+        reply = self.book.find(key)
+        if reply is not None or self._courier is not None:
+            return reply
+        await self._sent_for()
+        return self.book.find(key)
+
+    async def _sent_for(self) -> None:
         check_keys(list(self.specs.values()))
         with self.path.with_suffix(".log").open("ab") as log:
             self._courier = await asyncio.create_subprocess_exec(
@@ -165,7 +175,6 @@ class Post:
                 f"{lost} calls were under way when the courier of an earlier run was killed: they may have been paid "
                 "for and are asked again, under the same Idempotency-Key"
             )
-        return self._courier
 
     async def _line(self) -> dict[str, Any]:
         if self._courier is None or self._courier.stdout is None:

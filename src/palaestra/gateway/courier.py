@@ -101,9 +101,6 @@ class Courier:
     async def _handle(self, line: bytes) -> None:
         order = json.loads(line)
         key, call = order["key"], Call.model_validate(order["call"])
-        if (reply := self._book.find(key)) is not None:  # an earlier run's courier wrote it down as this one waited
-            _say(json.dumps({"key": key, "known": True, "reply": reply.model_dump(mode="json")}))
-            return
         pace = self._pace[call.model]
         for attempt in range(1, self._tries + 1):
             await pace.enter()
