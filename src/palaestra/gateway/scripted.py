@@ -22,6 +22,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from urllib.parse import parse_qsl
 
 from palaestra.errors import InputError, ModelError
@@ -80,6 +81,7 @@ class Script:
     judge: scripted_judge.JudgeScript | None = None
 
     @classmethod
+    @cache
     def parse(cls, text: str) -> Script:
         """The script of an endpoint, without its `scripted:`.
 
