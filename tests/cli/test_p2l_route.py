@@ -26,7 +26,7 @@ OUTCOMES = "prompt,cheap_correct,middle_correct,dear_correct\n" + "".join(
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(router, "load_prompt_boards", lambda _: KnownBoards())
+    monkeypatch.setattr(router, "load_prompt_boards", lambda *_: KnownBoards())
     (tmp_path / "models.toml").write_text(MODELS)
     (tmp_path / "outcomes.csv").write_text(OUTCOMES)
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "poem on sand"}\n{"prompt": "code a sort"}\n')

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from palaestra import console
 from palaestra.arena.settings import ArenaSettings
-from palaestra.cli.listening import listen
+from palaestra.cli.listening import answer, listen
 from palaestra.errors import InputError, MissingPartError
 from palaestra.schema import Leaderboard
 
@@ -21,7 +21,7 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
     """Open an arena in the browser."""
     settings = settings or ArenaSettings()
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - the part that may be missing
 
         from palaestra.arena.app import create_app
         from palaestra.gateway import Gateway, load_models
@@ -45,12 +45,9 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
                 settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.LiveFit(), plan=plan,
                 prompt_board=prompt_board,
             )  # fmt: skip
-            server = uvicorn.Server(
-                uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
-            )
             console.note(f"{len(specs)} contestants; the ledger is {ledger.engine.url}")
             console.note(f"The arena is open: http://{settings.host}:{listening.getsockname()[1]}  (Ctrl+C closes it)")
-            await server.serve(sockets=[listening])
+            await answer(app, listening)
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:

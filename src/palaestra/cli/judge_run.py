@@ -13,8 +13,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import JsonTarget
-from palaestra.errors import InputError
+from palaestra.cli.flags import JsonTarget, again
 from palaestra.judge.config import RunConfig
 from palaestra.judge.schedule import ScheduleName
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from palaestra.judge.plan import Plan
     from palaestra.judge.writing import Outcome
     from palaestra.schema import ModelSpec
-    from palaestra.store.runs import Again, RunFolder
+    from palaestra.store.runs import RunFolder
 
 Many = Parameter(negative=())
 _ALL_FAILED = 1
@@ -110,12 +109,8 @@ def run(
         return 0
     folder = _folder(out, plan, resume=resume, overwrite=overwrite)
     settings = GatewaySettings(concurrency=concurrency, first_token_s=answer_seconds, total_s=answer_seconds)
-    with _Bars() as bars:
-        try:
-            outcome = asyncio.run(run_judges(plan, folder, settings, bars, pairs_that_say_most))
-        except BaseException as error:
-            folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-            raise
+    with _Bars() as bars, folder.running():
+        outcome = asyncio.run(run_judges(plan, folder, settings, bars, pairs_that_say_most))
     folder.finish(_metrics(outcome), outcome.samples, _card(plan, outcome))
     console.give(
         {"schema": "palaestra.judge-run/1", "folder": str(out), **_metrics(outcome)}, json, _table(plan, outcome)
@@ -126,9 +121,7 @@ def run(
 def _folder(out: Path, plan: Plan, *, resume: bool, overwrite: bool) -> RunFolder:
     from palaestra.store.runs import RunExistsError, RunFolder
 
-    if resume and overwrite:
-        raise InputError("found --resume and --overwrite, expected one of them")
-    again: Again = "resume" if resume else "overwrite" if overwrite else "ask"
+    whether = again(resume=resume, overwrite=overwrite)
     config = plan.config
     inputs = [config.questions, *config.answers, *([config.rubric] if config.rubric else [])]
     recorded = {
@@ -140,7 +133,7 @@ def _folder(out: Path, plan: Plan, *, resume: bool, overwrite: bool) -> RunFolde
         ],
     }
     try:
-        return RunFolder(out, "judge run", recorded, inputs=inputs, seed=config.seed, again=again)
+        return RunFolder(out, "judge run", recorded, inputs=inputs, seed=config.seed, again=whether)
     except RunExistsError:
         if not (sys.stdin.isatty() and console.err.is_terminal):
             raise

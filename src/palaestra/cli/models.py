@@ -12,7 +12,7 @@ from rich.text import Text
 
 from palaestra import console
 from palaestra.cli.flags import JsonTarget
-from palaestra.cli.listening import listen
+from palaestra.cli.listening import answer, client_key, listen
 from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.schema import Message, ModelSpec
 
@@ -82,7 +82,7 @@ def serve(
         The environment variable with the key that clients must send; without one, nobody is asked for a key.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - the part that may be missing
 
         from palaestra.gateway.server import app_for
     except ImportError as error:
@@ -92,33 +92,19 @@ def serve(
     specs = [spec for spec in _load(models) if spec.name == name]
     if not specs:
         raise InputError(f"found no model {name!r} in {models}; see `palaestra models list --models {models}`")
-    key = _key(key_env)
+    key = client_key(key_env)
     listening = listen(host, port)
 
     async def run() -> None:
         async with Gateway(specs) as gateway:
             app = app_for(gateway.stream, [name], key=key)
-            server = uvicorn.Server(
-                uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
-            )
             console.note(f"{name} answers at http://{host}:{listening.getsockname()[1]}/v1  (Ctrl+C stops it)")
-            await server.serve(sockets=[listening])
+            await answer(app, listening)
 
     try:
         asyncio.run(run())
     finally:
         listening.close()
-
-
-def _key(variable: str | None) -> str | None:
-    import os
-
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise MissingPartError(f"the environment variable {variable} is not set: export {variable}=...")
-    return key
 
 
 def _load(path: Path) -> tuple[ModelSpec, ...]:

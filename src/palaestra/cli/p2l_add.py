@@ -46,20 +46,15 @@ def add(
     from palaestra.learn.features import features
     from palaestra.p2l.card import card_of
     from palaestra.p2l.cold_start import newcomer_of, with_newcomer
-    from palaestra.p2l.featurizers import featurizer_named
-    from palaestra.p2l.head import HeadBoards
-    from palaestra.p2l.model import load_prompt_boards
+    from palaestra.p2l.head import load_head
     from palaestra.store.prompted_votes import read_prompted_votes
 
     if out.exists():
         raise InputError(f"found {out}, expected a folder that is not there yet")
-    boards = load_prompt_boards(model)
-    if not isinstance(boards, HeadBoards):
-        raise InputError(f"found another kind of model in {model}, expected a head on vectors")
+    boards = load_head(model, load_models(models) if models is not None else ())
     found = read_prompted_votes(votes, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
     name = newcomer_of(boards.head, found)
-    featurizer = featurizer_named(boards.head.features, load_models(models) if models is not None else ())
-    joined = with_newcomer(boards.head, found, features(featurizer, found.prompts), seed=seed)
+    joined = with_newcomer(boards.head, found, features(boards.featurizer, found.prompts), seed=seed)
     joined.write(out, card_of(joined, out.name))
     mine = joined.counts_OMM.sum() - boards.head.counts_OMM.sum()
     told = {"schema": "palaestra.p2l-add/1", "folder": str(out), "model": name, "votes": mine}

@@ -8,7 +8,6 @@ from rich.table import Table
 
 from palaestra import console
 from palaestra.cli.flags import JsonTarget
-from palaestra.errors import InputError
 from palaestra.p2l.evaluate import Evaluation, Figure
 
 
@@ -46,19 +45,14 @@ def evaluate(
     from palaestra.gateway import load_models
     from palaestra.learn.features import features
     from palaestra.p2l.evaluate import evaluate as compare
-    from palaestra.p2l.featurizers import featurizer_named
-    from palaestra.p2l.head import HeadBoards
-    from palaestra.p2l.model import load_prompt_boards
+    from palaestra.p2l.head import load_head
     from palaestra.store.prompted_votes import read_prompted_votes
 
-    boards = load_prompt_boards(model)
-    if not isinstance(boards, HeadBoards):
-        raise InputError(f"found another kind of model in {model}, expected a head on vectors")
+    boards = load_head(model, load_models(models) if models is not None else ())
     held = read_prompted_votes(votes, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
     seen = None if training is None else read_prompted_votes(training, prompts=prompts, baseline=baseline)
-    featurizer = featurizer_named(boards.head.features, load_models(models) if models is not None else ())
-    x_PD = features(featurizer, held.prompts)
-    known = None if seen is None else (seen, features(featurizer, seen.prompts))
+    x_PD = features(boards.featurizer, held.prompts)
+    known = None if seen is None else (seen, features(boards.featurizer, seen.prompts))
     found = compare(boards.head, held, x_PD, training=known, seed=seed)
     console.give(found.to_dict(), json, _table(found))
     if found.seen:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from palaestra import console
-from palaestra.cli.listening import listen
+from palaestra.cli.listening import answer, client_key, listen
 from palaestra.errors import InputError, MissingPartError
 from palaestra.p2l.router import RouterConfig, load_router
 
@@ -63,7 +62,7 @@ def serve(
         The environment variable with the key that clients must send; without one, nobody is asked for a key.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - the part that may be missing
 
         from palaestra.p2l.serve import RouterModel, router_app, warm_up
     except ImportError as error:
@@ -73,7 +72,7 @@ def serve(
 
     if (purse is None) != (total is None):
         raise InputError("found one of --purse and --total, expected both: where the money is kept, and how much it is")
-    key = _key(key_env)
+    key = client_key(key_env)
     router = load_router(model, models, config, usage=usage, opponents=opponents, only=only or ())
     for note in router.costs.notes:
         console.warn(note)
@@ -85,12 +84,9 @@ def serve(
             routed = RouterModel(router, gateway.stream, on_error=on_error, purse=money)
             await warm_up(routed)
             app = router_app(routed, name, key=key)
-            server = uvicorn.Server(
-                uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
-            )
             at = f"http://{host}:{listening.getsockname()[1]}"
             console.note(f"{name} answers at {at}/v1 through {len(router.models)} models; leaderboards are at {at}")
-            await server.serve(sockets=[listening])
+            await answer(app, listening)
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("palaestra.p2l").setLevel(logging.INFO)
@@ -100,12 +96,3 @@ def serve(
         listening.close()
         if money is not None:
             money.close()
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise MissingPartError(f"the environment variable {variable} is not set: export {variable}=...")
-    return key

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
-from rich.progress import Progress
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import JsonTarget
-from palaestra.errors import InputError
+from palaestra.cli.flags import Flag, JsonTarget, again
+from palaestra.cli.stage_bars import StageBars
 from palaestra.p2l.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from palaestra.store.runs import RunFolder
 
 Config = Annotated[TrainConfig | None, Parameter(name="*")]
-Flag = Parameter(negative=())
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+", "postgres:")
 
 
@@ -71,22 +69,12 @@ def train(
     kind_for(found, config.kind)
     featurizer = featurizer_named(config.features, load_models(models) if models is not None else ())
     folder = _folder(out, votes, prompts, config, resume=resume, overwrite=overwrite)
-    try:
-        with Progress(console=console.err, transient=True, disable=not console.err.is_terminal) as progress:
-            tasks: dict[str, Any] = {}
-
-            def tell(stage: str, done: int, of: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = progress.add_task(stage, total=of)
-                progress.update(tasks[stage], completed=done, total=of)
-
-            head = learn(found, config, featurizer, kept=out / "vectors", tell=tell)
+    with folder.running():
+        with StageBars() as bars:
+            head = learn(found, config, featurizer, kept=out / "vectors", tell=bars)
         card = card_of(head, out.name)
         shutil.rmtree(out / MODEL, ignore_errors=True)
         head.write(out / MODEL, card)
-    except BaseException as error:
-        folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
     for tried in head.report["tried"]:
         folder.measure(**tried)
     folder.finish(_metrics(head), [{"prompt": text} for text in found.prompts[:5]], card)
@@ -98,13 +86,11 @@ def train(
 def _folder(
     out: Path, votes: str, prompts: Path | None, config: TrainConfig, *, resume: bool, overwrite: bool
 ) -> RunFolder:
-    from palaestra.store.runs import Again, RunFolder
+    from palaestra.store.runs import RunFolder
 
-    if resume and overwrite:
-        raise InputError("found --resume and --overwrite, expected one of them")
-    again: Again = "resume" if resume else "overwrite" if overwrite else "ask"
+    whether = again(resume=resume, overwrite=overwrite)
     inputs = [*([] if votes.startswith(_DATABASES) else [votes]), *([prompts] if prompts else [])]
-    return RunFolder(out, "p2l train", config.model_dump(mode="json"), inputs=inputs, seed=config.seed, again=again)
+    return RunFolder(out, "p2l train", config.model_dump(mode="json"), inputs=inputs, seed=config.seed, again=whether)
 
 
 def _metrics(head: Head) -> dict[str, float]:

@@ -7,20 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import JsonTarget
+from palaestra.cli.flags import Flag, JsonTarget, again
 from palaestra.cli.stage_bars import StageBars
-from palaestra.errors import InputError
 from palaestra.rewards.score import ScoreFormat
 
 if TYPE_CHECKING:
     from palaestra.rewards.score import Agreement
-    from palaestra.store.runs import Again
-
-Flag = Parameter(negative=())
 
 
 def score(
@@ -67,17 +62,15 @@ def score(
     from palaestra.rewards.score import agreement, read_replies, score_replies, write_scores
     from palaestra.store.runs import RunFolder
 
-    if resume and overwrite:
-        raise InputError("found --resume and --overwrite, expected one of them")
-    again: Again = "resume" if resume else "overwrite" if overwrite else "ask"
+    whether = again(resume=resume, overwrite=overwrite)
     replies = read_replies(file, prompts, skip_bad)
     specs = load_models(models) if models.is_file() else ()
     loaded = load_reward(reward, specs=specs, references=replies.references)
     config = {"reward": reward, "file": file, "prompts": None if prompts is None else str(prompts), "write": write}
     model = Path(reward) / "model" if (Path(reward) / "model").is_dir() else Path(reward)
     inputs = [path for path in (model, Path(file), *([prompts] if prompts else [])) if path.exists()]
-    folder = RunFolder(out, "reward score", config, inputs=inputs, again=again)
-    try:
+    folder = RunFolder(out, "reward score", config, inputs=inputs, again=whether)
+    with folder.running():
         with StageBars() as bars:
             reward_N, spread_N = score_replies(
                 loaded, replies, folder.path / "chunks", lambda done, of: bars("replies", done, of)
@@ -87,9 +80,6 @@ def score(
         metrics = {"replies": float(len(reward_N)), **({} if found is None else {"accuracy": found.accuracy.value})}
         folder.finish(metrics, [], _card(loaded.name, file, found))
         shutil.rmtree(folder.path / "chunks")
-    except BaseException as error:
-        folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
     for line in replies.skipped:
         console.warn(f"left out: {line}")
     said: dict[str, Any] = {"schema": "palaestra.reward-scores/1", "folder": str(out), "replies": len(reward_N)}

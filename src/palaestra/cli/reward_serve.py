@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from palaestra import console
-from palaestra.cli.listening import listen
+from palaestra.cli.listening import answer, client_key, listen
 from palaestra.errors import MissingPartError
 
 
@@ -38,7 +37,7 @@ def serve(
         The environment variable with the key that clients must send; without one, nobody is asked for a key.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - the part that may be missing
 
         from palaestra.rewards.serve import app_for
     except ImportError as error:
@@ -46,16 +45,13 @@ def serve(
     from palaestra.gateway import load_models
     from palaestra.rewards.model import load_reward
 
-    key = None if key_env is None else os.environ.get(key_env)
-    if key_env is not None and not key:
-        raise MissingPartError(f"the environment variable {key_env} is not set: export {key_env}=...")
+    key = client_key(key_env)
     loaded = load_reward(reward, specs=load_models(models) if models.is_file() else ())
     served = name or loaded.name
     listening = listen(host, port)
     try:
         app = app_for(loaded, served, key=key)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False))
         console.note(f"{served} answers at http://{host}:{listening.getsockname()[1]}/v1/rewards  (Ctrl+C stops it)")
-        asyncio.run(server.serve(sockets=[listening]))
+        asyncio.run(answer(app, listening))
     finally:
         listening.close()

@@ -6,12 +6,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import HtmlTarget, JsonTarget
+from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 from palaestra.rewards.config import Loss, Mode, RewardConfig
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from palaestra.rewards.train import Trained
     from palaestra.schema import ModelSpec, Preference
     from palaestra.store.runs import Again, RunFolder
-
-Flag = Parameter(negative=())
 
 
 def train(
@@ -105,11 +102,9 @@ def train(
     overwrite
         Begin anew.
     """
-    if resume and overwrite:
-        raise InputError("found --resume and --overwrite, expected one of them")
     from palaestra.store.preferences import read_preferences
 
-    again: Again = "resume" if resume else "overwrite" if overwrite else "ask"
+    whether = again(resume=resume, overwrite=overwrite)
     if mode == "head":
         config = _checked(
             RewardConfig,
@@ -123,7 +118,7 @@ def train(
             checked_path(html)
         found = read_preferences(preferences, skip_bad=skip_bad)
         _said(found.skipped)
-        _head(found.preferences, config, _Run(preferences, out, again, models), json, html)
+        _head(found.preferences, config, _Run(preferences, out, whether, models), json, html)
         return
     from palaestra.rewards.backbone_train import BackboneConfig
 
@@ -138,7 +133,7 @@ def train(
     )  # fmt: skip
     found = read_preferences(preferences, skip_bad=skip_bad)
     _said(found.skipped)
-    _backbone(found.preferences, backbone, _Run(preferences, out, again, models), json)
+    _backbone(found.preferences, backbone, _Run(preferences, out, whether, models), json)
 
 
 class _Run:
@@ -174,7 +169,7 @@ def _head(
     compared(preferences)  # what nothing can be learnt from is refused before a folder is made
     maker = featurizer(config.features, run.specs())
     folder = run.opened(config, config.seed)
-    try:
+    with folder.running():
         with StageBars() as bars:
             kept = folder.path / "features"
             trained = train_head(preferences, config, maker, name=run.out.name, folder=kept, tell=bars)
@@ -185,9 +180,6 @@ def _head(
         for page in (folder.path / "page.html", *([html] if html is not None else [])):
             write_reward_page(page, run.out.name, evaluation)
         folder.finish(_metrics(trained), [], card)
-    except BaseException as error:
-        folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
     said = {"schema": "palaestra.reward/1", "folder": str(run.out), **evaluation.model_dump(mode="json")}
     console.give(said, json, _table(trained))
     console.note(f"The reward is in {folder.path / 'model'}, its page in {folder.path / 'page.html'}")
@@ -201,7 +193,7 @@ def _backbone(preferences: tuple[Preference, ...], config: BackboneConfig, run: 
 
     compared(preferences)
     folder = run.opened(config, config.seed)
-    try:
+    with folder.running():
         shutil.rmtree(folder.path / "model", ignore_errors=True)
         with StageBars() as bars:
             found = train_backbone(
@@ -213,9 +205,6 @@ def _backbone(preferences: tuple[Preference, ...], config: BackboneConfig, run: 
         lines = [f"- {name.replace('_', ' ')}: {value:g}" for name, value in numbers.items()]
         lines += [f"- held out: {said['held']}"] if said.get("held") else []
         folder.finish(numbers, [], "\n".join([f"# {run.out.name}", "", *lines]) + "\n")
-    except BaseException as error:
-        folder.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
     table = Table("measured", "")
     for name, value in said.items():
         table.add_row(name.replace("_", " "), f"{value}")

@@ -4,14 +4,18 @@ The last token of a text has read all before it; the mean over tokens is steadie
 task to task, and is seldom the last one, which has turned to the next token. A text in which a reply is marked
 (`conversation_text` with one) is averaged over the reply alone.
 
+Their name is `gguf:smollm2` or a folder of Hugging Face, with `?layers=12,20&pooling=mean&max_tokens=512` for other
+settings than the caller's own.
+
 Not here: keeping vectors on disk (`learn/features.py`), and sentence embeddings (`gateway/embed.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +39,35 @@ from palaestra.learn.features import Features
 from palaestra.schema import Message
 
 Pooling = Literal["last", "mean", "last+mean"]
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "layers": lambda text: tuple(int(part) for part in text.split(",")),
+    "pooling": str,
+    "max_tokens": int,
+}
+
+
+def is_language_model(name: str) -> bool:
+    """Whether a featurizer of this name gives hidden states."""
+    place = name.partition("?")[0]
+    return place.startswith("gguf:") or (Path(place) / "config.json").is_file()
+
+
+def hidden_states(name: str, **settings: Any) -> HiddenStates:  # noqa: ANN401 - those of `HiddenStates`
+    """The featurizer of this name, with these settings where the name has none.
+
+    Raises:
+        InputError: a setting that there is not, or that it cannot have; or there is no such model.
+        MissingPartError: the extra `train` or the model's package is not installed.
+    """
+    place, _, said = name.partition("?")
+    try:
+        named = {option: _OPTIONS[option](value) for option, value in parse_qsl(said, keep_blank_values=True)}
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"found the features {name!r}, expected NAME?layers=12,20&pooling=mean&max_tokens=512: {error}"
+        ) from error
+    return HiddenStates(place, **settings | named)
 
 
 class HiddenStates:

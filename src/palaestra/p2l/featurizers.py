@@ -11,10 +11,10 @@ Not here: vectors on disk (`learn/features.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from palaestra.gateway.embed import embedder
 from palaestra.learn.features import Featurizer
+from palaestra.learn.hidden import hidden_states, is_language_model
 from palaestra.schema import ModelSpec
 
 SMOLLM2 = "gguf:smollm2"
@@ -29,8 +29,6 @@ def featurizer_named(name: str, specs: Sequence[ModelSpec] = ()) -> Featurizer:
         InputError: there is none.
         MissingPartError: what it needs is not installed.
     """
-    if name == SMOLLM2 or (Path(name) / "config.json").is_file():
-        from palaestra.learn.hidden import HiddenStates
-
-        return HiddenStates(name, layers=_MIDDLE if name == SMOLLM2 else (-1,), pooling="mean")
+    if is_language_model(name):
+        return hidden_states(name, layers=_MIDDLE if name.startswith(SMOLLM2) else (-1,), pooling="mean")
     return embedder(name, specs)

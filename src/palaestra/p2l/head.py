@@ -23,7 +23,7 @@ from palaestra.errors import InputError
 from palaestra.learn.checkpoint import read_checkpoint, write_checkpoint
 from palaestra.learn.features import Featurizer
 from palaestra.p2l.fitting import Vectors, Weights, tie_parameters
-from palaestra.p2l.model import HEAD, Coefficients, Kind, checked_prompts
+from palaestra.p2l.model import HEAD, Coefficients, Kind, checked_prompts, load_prompt_boards
 from palaestra.schema import ModelSpec
 
 Floats = NDArray[np.float64]
@@ -185,11 +185,16 @@ class HeadBoards:
         """What the coefficients are coefficients of."""
         return self.head.kind
 
-    def vectors(self, prompts: Sequence[str]) -> Vectors:
-        """What the head sees of prompts, shape (P, K)."""
+    @property
+    def featurizer(self) -> Featurizer:
+        """What makes vectors of prompts."""
         if self._featurizer is None:
             self._featurizer = self._featurize()
-        return self.head.projection(self._featurizer(checked_prompts(prompts)))
+        return self._featurizer
+
+    def vectors(self, prompts: Sequence[str]) -> Vectors:
+        """What the head sees of prompts, shape (P, K)."""
+        return self.head.projection(self.featurizer(checked_prompts(prompts)))
 
     def coefficients(self, prompts: Sequence[str]) -> Coefficients:
         """The coefficients of these prompts.
@@ -198,6 +203,18 @@ class HeadBoards:
             InputError: there is no prompt, or an empty one.
         """
         return self.head.coefficients_of(self.vectors(prompts))
+
+
+def load_head(folder: str | Path, specs: Sequence[ModelSpec] = ()) -> HeadBoards:
+    """The boards of a folder, or of a run's, where they are those of a head.
+
+    Raises:
+        InputError: there is none, it is another kind of model, or its weights were cut short or changed.
+    """
+    boards = load_prompt_boards(folder, specs)
+    if not isinstance(boards, HeadBoards):
+        raise InputError(f"found another kind of model in {folder}, expected a head on vectors")
+    return boards
 
 
 def prompt_hashes(prompts: Sequence[str]) -> NDArray[np.uint64]:

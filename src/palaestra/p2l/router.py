@@ -270,7 +270,8 @@ def load_router(
     """
     from palaestra.gateway import load_models
 
-    boards, specs = load_prompt_boards(folder), {spec.name: spec for spec in load_models(models)}
+    known = load_models(models)
+    boards, specs = load_prompt_boards(folder, known), {spec.name: spec for spec in known}
     wanted = [name for name in boards.models if not only or name in only]
     if strangers := sorted(set(only) - set(boards.models)):
         raise InputError(f"found --only {strangers[0]!r}, expected models of the boards: {', '.join(boards.models)}")

@@ -18,23 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 
-from palaestra.errors import InputError
+from palaestra.gateway.embed import embedder
 from palaestra.learn.features import Features, Featurizer, features
+from palaestra.learn.hidden import hidden_states, is_language_model
 from palaestra.rewards.config import View
 from palaestra.schema import Message, ModelSpec
 
 Tell = Callable[[int, int], None]
-
-_OPTIONS: dict[str, Callable[[str], Any]] = {
-    "layers": lambda text: tuple(int(part) for part in text.split(",")),
-    "pooling": str,
-    "max_tokens": int,
-}
 
 
 def featurizer(name: str, specs: Sequence[ModelSpec] = ()) -> Featurizer:
@@ -48,20 +41,7 @@ def featurizer(name: str, specs: Sequence[ModelSpec] = ()) -> Featurizer:
         InputError: there is no such thing.
         MissingPartError: what it needs is not installed.
     """
-    place, _, said = name.partition("?")
-    if not is_language_model(name):
-        from palaestra.gateway.embed import embedder
-
-        return embedder(name, specs)
-    from palaestra.learn.hidden import HiddenStates
-
-    return HiddenStates(place, **_options(name, said))
-
-
-def is_language_model(name: str) -> bool:
-    """Whether the vectors are hidden states."""
-    place = name.partition("?")[0]
-    return place.startswith("gguf:") or (Path(place) / "config.json").is_file()
+    return hidden_states(name) if is_language_model(name) else embedder(name, specs)
 
 
 def default_views(name: str) -> tuple[View, ...]:
@@ -118,13 +98,3 @@ def _joint(maker: Featurizer, prompt: Sequence[Message], reply: str) -> str:
     """The talk and the reply as one text; a language model's own template where there is one."""
     write = getattr(maker, "conversation", None)
     return f"{asked(prompt)}\n\n{reply}" if write is None else write(prompt, reply)
-
-
-def _options(name: str, said: str) -> dict[str, Any]:
-    found = dict(parse_qsl(said, keep_blank_values=True))
-    try:
-        return {option: _OPTIONS[option](value) for option, value in found.items()}
-    except (KeyError, ValueError) as error:
-        raise InputError(
-            f"found the features {name!r}, expected NAME?layers=12,20&pooling=mean&max_tokens=512: {error}"
-        ) from error

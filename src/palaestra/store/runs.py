@@ -19,7 +19,8 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -122,6 +123,15 @@ class RunFolder:
         )
         self._write()
         self._lock.close()
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """What fails in the block, or is interrupted, is noted as the end of the run, and raised."""
+        try:
+            yield
+        except BaseException as error:
+            self.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
 
     def end(self, state: Literal["failed", "interrupted"]) -> None:
         """Note that the run ended before its time."""
