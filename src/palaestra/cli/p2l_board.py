@@ -88,7 +88,8 @@ def _asked(
 
 
 def _table(found: Leaderboard) -> Table:
-    caption = f"{found.settings['prompts']} prompts, {found.settings['kind']}"
+    prompts = int(str(found.settings["prompts"]))
+    caption = f"{prompts:,} prompt{'s' * (prompts != 1)}, {found.settings['kind']}"
     if found.usable is not None:
         caption += f"; a usable answer begins at {found.usable.rating:.0f}"
     table = Table("rank", "model", "rating", "interval", "ranks", "votes on all prompts", caption=caption)
