@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from palaestra.store.runs import RunFolder
 
 Config = Annotated[TrainConfig | None, Parameter(name="*")]
-_DATABASES = ("sqlite:", "postgresql:", "postgresql+", "postgres:")
 
 
 def train(
@@ -87,9 +86,10 @@ def _folder(
     out: Path, votes: str, prompts: Path | None, config: TrainConfig, *, resume: bool, overwrite: bool
 ) -> RunFolder:
     from palaestra.store.runs import RunFolder
+    from palaestra.store.sources import is_database
 
     whether = again(resume=resume, overwrite=overwrite)
-    inputs = [*([] if votes.startswith(_DATABASES) else [votes]), *([prompts] if prompts else [])]
+    inputs = [*([] if is_database(votes) else [votes]), *([prompts] if prompts else [])]
     return RunFolder(out, "p2l train", config.model_dump(mode="json"), inputs=inputs, seed=config.seed, again=whether)
 
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from palaestra.errors import InputError
 from palaestra.schema import ModelSpec
 from palaestra.store.records import read_rows
+from palaestra.store.sources import is_database
 
 CHARACTERS_PER_TOKEN = 4.0
 _LENGTHS = ("output_tokens", "completion_tokens", "tokens")
-_DATABASES = ("sqlite:", "postgresql:", "postgresql+", "postgres:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def read_usage(source: str | Path) -> dict[str, float]:
         InputError: a row without these, or with a length that is no number; the row is named.
         DatabaseError: there is no such ledger.
     """
-    if str(source).startswith(_DATABASES):
+    if is_database(source):
         from palaestra.store.ballots import answer_lengths
 
         return answer_lengths(str(source))

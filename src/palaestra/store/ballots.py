@@ -98,6 +98,19 @@ def battle_records(engine: sa.Engine) -> Iterator[Battle]:
             yield Battle.model_validate(vote | conversations | {"id": vote["evaluation_session_id"]})
 
 
+def read_battles(source: str) -> list[Battle]:
+    """Every voted battle of an arena's database, as `battle_records` gives them.
+
+    Raises:
+        DatabaseError: there is no such database, or it holds no ledger.
+    """
+    engine = database.open_engine(source)
+    try:
+        return list(battle_records(engine))
+    finally:
+        engine.dispose()
+
+
 def _conversation(said: Sequence[sa.Row], side: str) -> tuple[Message, ...]:
     messages: list[Message] = []
     for prompt, answered_side, text in said:

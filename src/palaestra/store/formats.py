@@ -19,6 +19,7 @@ from palaestra.store.checking import VoteFile, check_votes, sift
 from palaestra.store.columns import ALIASES, KINDS_OF_COLUMNS, Wanted
 from palaestra.store.foreign import NAMES, Format, recognise
 from palaestra.store.objects import objects
+from palaestra.store.sources import is_database
 from palaestra.whole_file import whole_file
 
 __all__ = ["VoteFile", "check_votes", "read_votes", "write_votes"]
@@ -52,7 +53,7 @@ def read_votes(
         VoteFileError: the file cannot be read, lacks a column, or has more malformed rows than allowed.
         DatabaseError: there is no such ledger.
     """
-    if str(source).startswith(("sqlite:", "postgresql:", "postgresql+", "postgres:")):
+    if is_database(source):
         from palaestra.store.ballots import vote_frame
 
         return check_votes(vote_frame(str(source)), source="the ledger", wanted=wanted)

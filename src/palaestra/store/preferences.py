@@ -17,9 +17,8 @@ from palaestra.errors import InputError
 from palaestra.schema import Battle, Preference, from_table, to_table
 from palaestra.store.preference_rows import FORMATS, IDS, LABELS, Row, Translate, recognised
 from palaestra.store.records import read_rows, write_lines
+from palaestra.store.sources import is_database
 from palaestra.whole_file import whole_file
-
-_DATABASES = ("sqlite:", "postgresql:", "postgresql+", "postgres:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,10 @@ def read_preferences(source: str | Path, *, skip_bad: int = 0) -> PreferenceFile
             named.
         DatabaseError: there is no such ledger.
     """
-    if str(source).startswith(_DATABASES):
-        from palaestra.store import ballots, database
+    if is_database(source):
+        from palaestra.store.ballots import read_battles
 
-        engine = database.open_engine(str(source))
-        try:
-            rows = [_row_of(battle) for battle in ballots.battle_records(engine)]
-        finally:
-            engine.dispose()
+        rows = [_row_of(battle) for battle in read_battles(str(source))]
         return _read("the ledger", rows, FORMATS["votes"], skip_bad, "votes")
     path = Path(source)
     if _is_ours(path):

@@ -26,6 +26,7 @@ from palaestra.schema import Winner
 from palaestra.store.formats import read_votes
 from palaestra.store.prompts import read_prompts
 from palaestra.store.records import read_rows
+from palaestra.store.sources import is_database
 
 Integers = NDArray[np.int32]
 OUTCOMES = [winner.value for winner in Winner]
@@ -35,7 +36,6 @@ _TALKS = ("conversation_a", "conversation_b")
 _IDS = ("question_id", "prompt_id", "instruction_id", "uid")
 _ABOUT = ("voter", "category", "subject", "language")
 _SUFFIXES = ("_correct", "_score")
-_DATABASES = ("sqlite:", "postgresql:", "postgresql+", "postgres:")
 _TWO = 2
 
 
@@ -87,7 +87,7 @@ def read_prompted_votes(
         InputError: a file cannot be read.
         DatabaseError: there is no such ledger.
     """
-    if str(source).startswith(_DATABASES):
+    if is_database(source):
         return _of_ledger(str(source))
     path = Path(source)
     if (outcomes := _outcomes(path, skip_bad)) is not None:
@@ -190,13 +190,9 @@ def _numbered(text_B: pl.Series) -> tuple[tuple[str, ...], Integers]:
 
 
 def _of_ledger(source: str) -> PromptedVotes:
-    from palaestra.store import ballots, database
+    from palaestra.store.ballots import read_battles
 
-    engine = database.open_engine(source)
-    try:
-        battles = list(ballots.battle_records(engine))
-    finally:
-        engine.dispose()
+    battles = read_battles(source)
     if not battles:
         raise VoteFileError("the ledger: found no votes, expected at least one")
     texts = ["\n\n".join(said.text for said in one.conversation_a if said.role == "user") for one in battles]

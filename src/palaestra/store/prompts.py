@@ -29,12 +29,12 @@ from pydantic import ValidationError
 from palaestra.errors import InputError
 from palaestra.schema import Prompt, PromptSet, from_table, to_table
 from palaestra.store.records import read_rows
+from palaestra.store.sources import is_database
 
 SET_FILE, PROMPTS_FILE, CARD_FILE = "promptset.json", "prompts.parquet", "card.md"
 _IDS = ("id", "uid", "question_id", "instruction_id")
 _TEXTS = ("turns", "prompt", "instruction", "question", "text", "content")
 _CONVERSATIONS = ("conversation", "conversation_a", "messages", "full_conversation")
-_DATABASES = ("sqlite:", "postgresql:", "postgresql+", "postgres:")
 _TEXT_SUFFIXES = (".txt", ".md")
 
 
@@ -49,7 +49,7 @@ def read_prompts(source: str | Path, *, identified: bool = False) -> list[Prompt
         InputError: unreadable, or a row without id or text, or with an id that another has; the row is named.
         DatabaseError: there is no such ledger.
     """
-    if str(source).startswith(_DATABASES):
+    if is_database(source):
         from palaestra.store.ballots import asked_prompts
 
         return _distinct(
