@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from palaestra.errors import InputError
 from palaestra.ranking.config import FitConfig
-from palaestra.ranking.fit import read_frame
+from palaestra.ranking.fit import read_coded
 from palaestra.ranking.style import (
     FEATURES,
     StyleDefinition,
@@ -352,7 +352,7 @@ def test_conversations_are_read_only_where_counts_are_missing(tmp_path: Path) ->
         }
     )
     votes.write_parquet(tmp_path / "votes.parquet")
-    kept = read_frame(tmp_path / "votes.parquet", FitConfig(style=("all",)))
+    kept = read_coded(tmp_path / "votes.parquet", FitConfig(style=("all",))).frame
     assert set(kept.columns) == {"model_a", "model_b", "winner", "conv_metadata"}
 
 

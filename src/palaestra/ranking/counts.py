@@ -141,7 +141,7 @@ def count_votes(votes: Votes | pl.DataFrame) -> Counts:
     if isinstance(votes, pl.DataFrame):
         from palaestra.store.formats import check_votes
 
-        votes = code_votes(check_votes(votes).frame)
+        votes = code_votes(check_votes(votes))
     return Counts(votes.names, *_tables(votes, votes.count_B))
 
 

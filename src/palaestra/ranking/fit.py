@@ -27,6 +27,7 @@ from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import one_thread
 from palaestra.stats.passes import Parameters
 from palaestra.stats.rows import table_rows
+from palaestra.store.checking import VoteFile
 
 Progress = Callable[[], None]
 
@@ -65,10 +66,12 @@ def coded_votes(
 ) -> tuple[FitConfig, Votes]:
     """The settings as one config, and the votes of a category as codes; errors as those of `fit`."""
     config = _with(config, settings)
-    frame = read_frame(votes, config, [category])
-    if category not in {"overall", "full"}:
-        frame = frame.filter(pl.Series(category_masks(frame, [category])[category.partition("=")[0].strip()]))
-    return config, code_votes(frame)
+    read = read_coded(votes, config, [category])
+    if category in {"overall", "full"}:
+        return config, code_votes(read)
+    frame = read.frame
+    kept_B = category_masks(frame, [category])[category.partition("=")[0].strip()]
+    return config, code_votes(frame.filter(pl.Series(kept_B)))
 
 
 def fit_categories(
@@ -92,8 +95,7 @@ def fit_categories(
         InputError: a category or a setting does not fit the votes, or no category has enough of them.
     """
     config = _with(config, settings)
-    frame = read_frame(votes, config, categories)
-    coded = code_votes(frame)
+    coded = code_votes(read_coded(votes, config, categories))
     boards: dict[str, Board] = {}
     plain = config.model_copy(update={"style": (), "style_definition": FitConfig().style_definition})
     if config.style:  # what is wrong with all votes is an error, what is wrong in one category a note
@@ -180,8 +182,8 @@ def fit_votes(votes: Votes, config: FitConfig, *, category: str = "overall", pro
         return _board(sample, config, _data(votes, sample), category, progress)
 
 
-def read_frame(votes: Any, config: FitConfig, categories: Sequence[str] = ("overall",)) -> pl.DataFrame:  # noqa: ANN401 - as for `fit`
-    """The checked frame of votes, wherever they are, with what a fit by these settings looks at."""
+def read_coded(votes: Any, config: FitConfig, categories: Sequence[str] = ("overall",)) -> VoteFile:  # noqa: ANN401 - as for `fit`
+    """The checked votes, wherever they are, with what a fit by these settings looks at."""
     from palaestra.store.formats import check_votes, read_votes
 
     def wanted(names: Sequence[str]) -> list[str]:
@@ -191,8 +193,8 @@ def read_frame(votes: Any, config: FitConfig, categories: Sequence[str] = ("over
         return [*(name for name in names if name in known), *(style_columns(names) if config.style else ())]
 
     if isinstance(votes, str | Path):
-        return read_votes(votes, wanted=wanted).frame
-    return check_votes(votes, wanted=wanted).frame
+        return read_votes(votes, wanted=wanted)
+    return check_votes(votes, wanted=wanted)
 
 
 _BASICS = ("voter", "judge", "judge_hash", "user", "tstamp", "timestamp", "weight", "propensity", "dedup_tag", "anony")
@@ -256,7 +258,7 @@ def _choose_ties(sample: Sample, config: FitConfig) -> tuple[Ties, dict[str, flo
 
 
 def _data(votes: Votes, sample: Sample) -> VoteData:
-    frame = votes.frame
+    frame = votes.others
     times = frame["tstamp"].drop_nulls() if "tstamp" in frame.columns else pl.Series([], dtype=pl.Datetime("us", "UTC"))
     voters = frame["voter"].drop_nulls().n_unique() if "voter" in frame.columns else None
     first, last = (times.min(), times.max()) if len(times) else (None, None)

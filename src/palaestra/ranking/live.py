@@ -61,8 +61,8 @@ class LiveFit:
         """
         from palaestra.store.formats import check_votes
 
-        frame = check_votes(votes).frame
-        added = count_votes(code_votes(frame))
+        checked = check_votes(votes)
+        frame, added = checked.others, count_votes(code_votes(checked))
         counts = added if self._counts is None else self._counts.plus(added)
         known = self._counts is not None and self._counts.names == counts.names
         data = self._data(counts, frame)

@@ -94,7 +94,8 @@ def sample_of(votes: Votes, config: FitConfig, *, single: bool = False) -> Sampl
     if plain and (weighted.weight_B is None or not (config.inverse_propensity or config.half_life_days)):
         return Sample(counts, _summed(votes, counts, weighted.weight_B), notes=notes, kept_B=weighted.keep_B)
     definition = StyleDefinition(config.style_definition)
-    design = covariates(votes.frame, style=config.style, others=config.covariates, definition=definition)
+    frame = votes.others if votes.others.columns and not config.covariates else votes.frame
+    design = covariates(frame, style=config.style, others=config.covariates, definition=definition)
     weight_B = votes.count_B if weighted.weight_B is None else votes.count_B * weighted.weight_B
     square_B = weight_B if weighted.weight_B is None else weight_B * weighted.weight_B
     scale_F, print_2 = _looked_over(votes, weight_B, design)

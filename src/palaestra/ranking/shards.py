@@ -68,7 +68,7 @@ def _count(path: Path) -> Counts:
 
     if _is_empty(path):
         return Counts((), *np.zeros((3, 0, 0)))
-    return count_votes(code_votes(read_votes(path, wanted=_blind).frame))
+    return count_votes(code_votes(read_votes(path, wanted=_blind)))
 
 
 def _is_empty(path: Path) -> bool:

@@ -136,6 +136,8 @@ def _first_of_the_day(voter_B: NDArray[np.int32], day_B: NDArray[np.int64], most
 
 def kept(votes: Votes, weighting: Weighting) -> tuple[Mask | None, tuple[str, ...]]:
     """Which rows stay, None for all, and a line on what is left out; errors as those of `weigh`."""
+    if not weighting.dedup and weighting.daily_votes_per_voter is None:
+        return None, ()
     keep_B, notes = np.ones(len(votes), dtype=bool), []
     if weighting.dedup:
         found_B = deduplicated(votes.frame)

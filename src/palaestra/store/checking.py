@@ -12,8 +12,9 @@ Not here: files (`formats.py`), other tools' columns (`foreign.py`), which colum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,40 @@ _HEAVIEST = 1e9
 Rows = NDArray[np.signedinteger]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VoteFile:
-    """Votes with the columns of the interface, a line on each row that was left out, and whose format it was."""
+    """Votes with the columns of the interface, a line on each row that was left out, and whose format it was.
 
-    frame: pl.DataFrame
+    `codes` holds `model_a` and `model_b` as places in `names`, which are sorted, and `winner` as one in `OUTCOMES`;
+    `others` holds the other columns. `frame` is made of all these when it is first asked for.
+    """
+
+    names: list[str]
+    codes: dict[str, Codes]
+    others: pl.DataFrame
+    order: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     format: str = "palaestra"
+
+    def __len__(self) -> int:
+        """The number of votes."""
+        return len(self.codes["winner"])
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The votes as a table, in the order of the source's columns."""
+        return as_frame(self.names, self.codes, self.others).select(self.order)
+
+
+def as_frame(names: Sequence[str], codes: Mapping[str, Codes], others: pl.DataFrame) -> pl.DataFrame:
+    """Coded votes as a table: `model_a` and `model_b` as Enums over the names, `winner` over the outcomes."""
+    columns = enums({name: (codes[name], OUTCOMES if name == "winner" else list(names)) for name in REQUIRED})
+    return pl.DataFrame([*columns.values(), *others])
+
+
+def rows_of(others: pl.DataFrame, kept_B: Mask) -> pl.DataFrame:
+    """Some rows of the other columns, of which there may be none."""
+    return others.filter(pl.Series(kept_B)) if others.columns else others
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +111,13 @@ def check_votes(
     rest = {name: column for name, column in columns.items() if name not in REQUIRED}
     typed = {name: _typed(column) for name, column in rest.items()}
     kept_B, skipped = sift(source, columns, [*_in_codes(names, codes), *_in_values(rest, typed)], skip_bad, row_B)
-    if kept_B is None and checked:
-        return VoteFile(pl.DataFrame(list((columns | typed).values())))
+    others = pl.DataFrame(list(typed.values()))
     if kept_B is not None:
         codes = {name: code_B[kept_B] for name, code_B in codes.items()}
-        typed = {name: column.filter(pl.Series(kept_B)) for name, column in typed.items()}
+        others = rows_of(others, kept_B)
     if kept_B is not None or not tight:
         names, (codes["model_a"], codes["model_b"]) = in_use(names, codes["model_a"], codes["model_b"])
-    coded = enums({name: (codes[name], OUTCOMES if name == "winner" else names) for name in REQUIRED})
-    return VoteFile(pl.DataFrame([(typed | coded)[name] for name in columns]), skipped)
+    return VoteFile(names, codes, others, tuple(columns), skipped)
 
 
 def sift(

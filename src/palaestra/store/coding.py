@@ -105,7 +105,7 @@ def in_use(categories: list[str], *columns: Codes) -> tuple[list[str], list[Code
     """The categories that occur in the columns, and the columns in places among these."""
     used = np.zeros(len(categories), dtype=bool)
     for code_B in columns:
-        _mark(code_B, used)
+        _mark(code_B, len(used) - used.sum(), used)
     if used.all():
         return categories, list(columns)
     kept = [category for category, there in zip(categories, used, strict=True) if there]
@@ -158,6 +158,11 @@ def _renumber(place_B: Any, number: Any, code_B: Any) -> None:  # noqa: ANN401 -
 
 
 @njit(cache=True, nogil=True)
-def _mark(code_B: Any, used: Any) -> None:  # noqa: ANN401 - compiled
+def _mark(code_B: Any, missing: int, used: Any) -> None:  # noqa: ANN401 - compiled
+    """Note which codes occur, until none is missing."""
     for r in range(len(code_B)):
-        used[code_B[r]] = True
+        if not used[code_B[r]]:
+            used[code_B[r]] = True
+            missing -= 1
+        if missing == 0:
+            break

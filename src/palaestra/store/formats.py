@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -66,9 +67,9 @@ def read_votes(
     frame, row_B = ours.of(kept_B)
     allowed = skip_bad - len(malformed)
     votes = check_votes(frame, source=str(path), skip_bad=allowed, wanted=wanted, row_B=row_B)
-    if votes.frame.is_empty() or ("weight" in votes.frame.columns and votes.frame["weight"].sum() == 0):
+    if not len(votes) or ("weight" in votes.others.columns and votes.others["weight"].sum() == 0):
         raise VoteFileError(f"{path}: the file holds no votes that are well-formed and of a weight above 0")
-    return VoteFile(votes.frame, (*ours.left_out, *malformed, *votes.skipped), whose.name)
+    return replace(votes, skipped=(*ours.left_out, *malformed, *votes.skipped), format=whose.name)
 
 
 def write_votes(frame: pl.DataFrame, path: str | Path) -> None:
