@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from palaestra.store.distinct import distinct
 
 LONG = "a name whose first thirty-two bytes are those of another, "
+SIZES = (np.uint8, np.uint16)
 KINDS = [pa.string(), pa.large_string()]
 texts = st.one_of(
     st.text(max_size=40),
@@ -24,9 +25,11 @@ texts = st.one_of(
 
 
 def read(column: pa.ChunkedArray) -> list[str]:
-    found = distinct(column)
-    assert found is not None
-    place_B, values = found
+    found = [(place_B, distinct(column, place_B)) for place_B in (np.empty(len(column), kind) for kind in SIZES)]
+    (small_B, few), (place_B, values) = found
+    assert values is not None
+    assert few == (values if len(values) < 256 else None)
+    assert few is None or small_B.tolist() == place_B.tolist()
     assert len(set(values)) == len(values)
     assert set(place_B.tolist()) == set(range(len(values)))
     return [values[place] for place in place_B]
@@ -63,10 +66,16 @@ def test_many_rows_and_two_thousand_names() -> None:
     assert read(pa.chunked_array([pa.array(rows[:777]), pa.array(rows[777:])])) == rows
 
 
-def test_what_is_left_to_arrow() -> None:
-    assert distinct(pa.chunked_array([pa.array(["a", None])])) is None
-    assert distinct(pa.chunked_array([pa.array([str(number) for number in range(2049)])])) is None
-    assert distinct(pa.chunked_array([pa.array(["a", "x" * 129])])) is None
-    assert distinct(pa.chunked_array([pa.array(["a"], type=pa.string_view())])) is None
-    assert distinct(pa.chunked_array([pa.array(["a"]).dictionary_encode()])) is None
-    assert distinct(pa.chunked_array([pa.array([1])])) is None
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", None]),
+        pa.array([str(number) for number in range(2049)]),
+        pa.array(["a", "x" * 129]),
+        pa.array(["a"], type=pa.string_view()),
+        pa.array(["a"]).dictionary_encode(),
+        pa.array([1]),
+    ],
+)
+def test_what_is_left_to_arrow(column: pa.Array) -> None:
+    assert distinct(pa.chunked_array([column]), np.empty(len(column), np.uint16)) is None

@@ -1,11 +1,10 @@
 """How well a fit foretells votes that it has not seen: log loss and calibration, beside every board.
 
 Votes are dealt into five parts; each part is foretold by a fit of the other four (above 200,000 votes one part is
-enough:
-its log loss is known to about a thousandth). Log losses are natural logarithms for each vote. Each model of a vote is
-scored on the outcomes that it knows: with half wins, a coin has ln 2; with ties as an outcome, or both bad too, so
-does the
-loss of their shares alone. To compare them, each is completed with the shares of the outcomes that it does not know.
+enough: its log loss is known to about a thousandth). Log losses are natural logarithms for each vote. Each model of a
+vote is scored on the outcomes that it knows: with half wins, a coin has ln 2; with ties as an outcome, or both bad too,
+so does the loss of their shares alone. To compare them, each is completed with the shares of the outcomes that it does
+not know.
 """
 
 from __future__ import annotations
@@ -21,7 +20,16 @@ from palaestra.ranking.estimate import estimate
 from palaestra.ranking.sample import Sample
 from palaestra.ranking.votes import BOTH_BAD, TIE
 from palaestra.stats.likelihoods import VoteModel
-from palaestra.stats.passes import NO_CLUSTERS, Forecasts, Parameters, Resampling, dealt, forecasts, outcome_tables
+from palaestra.stats.passes import (
+    NO_CLUSTERS,
+    Forecasts,
+    Parameters,
+    Resampling,
+    dealt,
+    dealt_votes,
+    forecasts,
+    outcome_tables,
+)
 from palaestra.stats.rows import Rows
 
 Floats = NDArray[np.float64]
@@ -100,7 +108,7 @@ def _by_counts(sample: Sample, parts: int, seed: int) -> Iterator[tuple[Rows, Ro
     left_B = np.floor(votes_B + 1e-9).astype(np.int64)
     rest_B, rest_part_B = votes_B - left_B, rng.integers(FOLDS, size=len(votes_B))
     for part in range(parts):
-        dealt_B = rng.binomial(left_B, 1 / (FOLDS - part))
+        dealt_B = dealt_votes(left_B, 1 / (FOLDS - part), int(rng.integers(2**63)))
         left_B = left_B - dealt_B
         held_B = (dealt_B + rest_B * (rest_part_B == part)) / votes_B
         yield _only(rows, 1 - held_B), _only(rows, held_B)

@@ -19,12 +19,48 @@ _REORDER = {"reassoc", "contract", "arcp", "nsz"}
 
 
 @njit(inline="always")
-def multiplier(draws: Any, seed: Any, number: Any) -> float:
-    """A hash of seed and number (splitmix64), looked up."""
+def _hash(seed: Any, number: Any) -> Any:
+    """Of both together (splitmix64)."""
     z = seed + np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return draws[(z ^ (z >> np.uint64(31))) & np.uint64(len(draws) - 1)]
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(inline="always")
+def multiplier(draws: Any, seed: Any, number: Any) -> float:
+    """A hash of seed and number, looked up."""
+    return draws[_hash(seed, number) & np.uint64(len(draws) - 1)]
+
+
+@njit(cache=True, nogil=True)
+def deal_counts(votes_B: Any, share: int, seed: Any, dealt_B: Any) -> None:
+    """Of so many votes each, how many are dealt, each with probability share / 2**16: binomial numbers.
+
+    A bit is a vote: 64 are dealt at once by 16 random words, one for each digit of the share, the last digit first.
+    """
+    drawn = 0
+    for r in range(len(votes_B)):
+        dealt = 0
+        for at in range(0, votes_B[r], 64):
+            chosen = np.uint64(0)
+            for digit in range(16):
+                word = _hash(seed, drawn)
+                drawn += 1
+                chosen = chosen | word if (share >> digit) & 1 else chosen & word
+            spare = np.uint64(max(64 - (votes_B[r] - at), 0))
+            chosen = (chosen << spare) >> spare
+            dealt += _ones(chosen)
+        dealt_B[r] = dealt
+
+
+@njit(inline="always")
+def _ones(word: Any) -> Any:
+    """How many bits are set."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @njit

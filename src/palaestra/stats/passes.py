@@ -28,7 +28,7 @@ from palaestra.stats.kernels import (
     table_pass,
 )
 from palaestra.stats.likelihoods import VoteModel
-from palaestra.stats.pair_kernels import likelihood_pairs, pass_pairs
+from palaestra.stats.pair_kernels import deal_counts, likelihood_pairs, pass_pairs
 from palaestra.stats.parts import on_threads, parts_of, ranges
 from palaestra.stats.rows import Rows, compact
 
@@ -176,6 +176,15 @@ def dealt(rows: Rows, held: Resampling) -> tuple[Rows, Rows]:
     weight_B, drawn = compact(rows.weight_B), _parts_of(held)
     on_threads(lambda both: deal_pass(weight_B, *both, *drawn, seen_B, held_B), ranges(len(seen_B)))
     return replace(rows, weight_B=seen_B), replace(rows, weight_B=held_B)
+
+
+def dealt_votes(votes_B: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    """Of so many votes each, how many are dealt, each vote with this probability (to 1 / 2**16); shape (B,)."""
+    if share == 1:
+        return votes_B
+    dealt_B = np.empty_like(votes_B)
+    deal_counts(votes_B, round(share * 2**16), np.uint64(seed), dealt_B)
+    return dealt_B
 
 
 def _votes(rows: Rows) -> tuple[NDArray[Any], ...]:

@@ -52,13 +52,14 @@ def simultaneous_rank_bounds(
     known_MM = spread_MM > 1e-12 * max(spread_MM.max(), 1e-300)
     inverse_MM = np.where(known_MM, 1 / np.where(known_MM, spread_MM, 1), 0)
     studentised_MM = (theta_M[:, None] - theta_M[None, :]) * inverse_MM
-    noise_MR = _root(covariance_MM) @ np.random.default_rng(seed).standard_normal((_DRAWS, count)).T
+    normal_RM = np.random.default_rng(seed).standard_normal((_DRAWS, count), dtype=np.float32)
+    noise_MR = _root(covariance_MM).astype(np.float32) @ normal_RM.T
     above_MM = studentised_MM > ndtri(1 - (1 - confidence) / max(count * (count - 1), 1))  # beyond any quantile below
     while True:
         first, second = np.nonzero(np.triu(known_MM & ~(above_MM | above_MM.T), 1))
         if not len(first):
             break
-        greatest_R = _greatest(noise_MR, first, second, inverse_MM[first, second])
+        greatest_R = _greatest(noise_MR, first, second, inverse_MM[first, second].astype(np.float32))
         found_MM = studentised_MM > np.quantile(greatest_R, confidence)
         if not (found_MM & ~above_MM).any():
             break
@@ -79,7 +80,7 @@ def _root(covariance_MM: Floats) -> Floats:
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
 def _greatest(noise_MR: Any, first_P: Any, second_P: Any, inverse_P: Any) -> Any:  # noqa: ANN401 - compiled
     """The greatest studentised difference of each draw over some pairs, shape (R,)."""
-    greatest_R = np.zeros(noise_MR.shape[1])
+    greatest_R = np.zeros(noise_MR.shape[1], dtype=np.float32)
     for p in range(len(first_P)):
         one_R, other_R, inverse = noise_MR[first_P[p]], noise_MR[second_P[p]], inverse_P[p]
         for r in range(len(greatest_R)):

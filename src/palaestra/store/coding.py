@@ -42,9 +42,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A column of text in parts, each with its values, and whether each of these surely occurs."""
+    """A column of text in parts, each with its values, and whether each of these surely occurs.
+
+    `room_B` has a byte for each row; places of parts with few values lie there.
+    """
 
     parts: tuple[Part, ...]
+    room_B: NDArray[np.uint8]
     tight: bool
 
     def values(self) -> set[str]:
@@ -54,14 +58,17 @@ class Text:
 
 def encode(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Text]:
     """The columns with their values; these are text or dictionaries of text."""
+    rooms = {name: np.empty(len(column), dtype=np.uint8) for name, column in columns.items()}
     slices = {
-        name: [column.slice(start, _SLICE) for start in range(0, len(column), _SLICE)]
+        name: [(column.slice(at, _SLICE), rooms[name][at : at + _SLICE]) for at in range(0, len(column), _SLICE)]
         for name, column in columns.items()
     }
-    parts = iter(_each(_encoded, [part for parts in slices.values() for part in parts], _many(columns.values())))
+    tasks = list(chain.from_iterable(slices.values()))
+    parts = iter(_each(lambda task: _encoded(*task), tasks, _many(columns.values())))
     return {
         name: Text(
             tuple(chain.from_iterable(next(parts) for _ in slices[name])),
+            rooms[name],
             tight=not pa.types.is_dictionary(column.type),
         )
         for name, column in columns.items()
@@ -72,7 +79,8 @@ def numbered(columns: Mapping[str, tuple[Text, Callable[[str], int], int]]) -> d
     """The number of the value in each row.
 
     Args:
-        columns: for each name the text, the number of a value, and the number of a missing one, which is the greatest.
+        columns: for each name the text, which is not read again, the number of a value, and the number of a missing
+            one, which is the greatest.
 
     Returns:
         Arrays of shape (B,), of the least unsigned type.
@@ -80,7 +88,8 @@ def numbered(columns: Mapping[str, tuple[Text, Callable[[str], int], int]]) -> d
     found: dict[str, Codes] = {}
     tasks: list[tuple[Codes, Codes, Codes]] = []
     for name, (text, number, missing) in columns.items():
-        code_B = found[name] = np.empty(sum(len(part.place_B) for part in text.parts), dtype=least(missing))
+        small = least(missing) is np.uint8
+        code_B = found[name] = text.room_B if small else np.empty(len(text.room_B), dtype=least(missing))
         end = 0
         for part in text.parts:
             start, end = end, end + len(part.place_B)
@@ -134,11 +143,12 @@ def _each(work: Callable[[T], R], tasks: Sequence[T], many: bool) -> list[R]:  #
         return list(threads.map(work, tasks))
 
 
-def _encoded(part: pa.ChunkedArray) -> list[Part]:
+def _encoded(part: pa.ChunkedArray, room_B: NDArray[np.uint8]) -> list[Part]:
     if not pa.types.is_dictionary(part.type):
-        found = distinct(part)
-        if found is not None:
-            return [Part(*found)]
+        for place_B in (room_B, np.empty(len(part), dtype=np.uint16)):
+            values = distinct(part, place_B)
+            if values is not None:
+                return [Part(place_B, values)]
         part = part.dictionary_encode()
     return [_of_dictionary(chunk) for chunk in part.chunks]
 

@@ -83,7 +83,10 @@ def _taken_apart(source: str, frame: Any, wanted: Wanted | None) -> Columns:  # 
 def _in_arrow(source: str, frame: Any, wanted: Wanted | None) -> pa.Table:  # noqa: ANN401 - pandas, or what Arrow takes
     if type(frame).__module__.partition(".")[0] == "pandas":
         kept = kept_columns(source, list(map(str, frame.columns)), wanted)
-        table = pa.Table.from_pandas(frame.loc[:, [str(name) in kept for name in frame.columns]], preserve_index=False)
+        part = frame.loc[:, [str(name) in kept for name in frame.columns]]
+        table = pa.Table.from_pandas(
+            part, preserve_index=False, nthreads=1
+        )  # threads cost more than columns without copies
     else:
         table = pa.table(frame)
         table = table.select(kept_columns(source, table.column_names, wanted))

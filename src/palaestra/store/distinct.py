@@ -27,8 +27,12 @@ _ROW_WORDS, _LAST_SLOT, _SLOT_SHIFT, _FREE = map(np.uint64, (_ROW, (1 << _SLOT_B
 _A, _B = map(np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9))
 
 
-def distinct(column: pa.ChunkedArray) -> tuple[NDArray[np.uint16], list[str]] | None:
-    """The place of each row's string among the distinct ones, which are in the order in which they are met.
+def distinct(column: pa.ChunkedArray, place_B: NDArray[np.unsignedinteger]) -> list[str] | None:
+    """The distinct strings in the order in which they are met, and in `place_B` the place of each row's among them.
+
+    Args:
+        column: the strings.
+        place_B: where the places are written, as uint8 (for at most 255 strings) or uint16; shape (B,).
 
     Returns:
         None if the column holds no strings, or more, longer or missing ones.
@@ -36,8 +40,7 @@ def distinct(column: pa.ChunkedArray) -> tuple[NDArray[np.uint16], list[str]] | 
     if column.null_count or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return None
     slots = np.full(1 << _SLOT_BITS, _FREE, dtype=np.uint16)
-    known = np.empty(_MOST_VALUES * _ROW, dtype=np.uint64)
-    place_B = np.empty(len(column), dtype=np.uint16)
+    known = np.empty(min(_MOST_VALUES, np.iinfo(place_B.dtype).max) * _ROW, dtype=np.uint64)
     count = end = 0
     for chunk in column.chunks:
         for edge_B, bytes_ in _readable(chunk):
@@ -47,7 +50,7 @@ def distinct(column: pa.ChunkedArray) -> tuple[NDArray[np.uint16], list[str]] | 
             count = _places(edge_B, words, _FIRST, slots, known, count, place_B[start:end])
             if count < 0:
                 return None
-    return place_B, [_text(row) for row in known[: count * _ROW].reshape(count, _ROW)]
+    return [_text(row) for row in known[: count * _ROW].reshape(count, _ROW)]
 
 
 def _readable(chunk: pa.Array) -> Iterator[tuple[NDArray[np.signedinteger], NDArray[np.uint8]]]:
@@ -82,7 +85,7 @@ def _places(edge_B: Any, words: Any, first: Any, slots: Any, known: Any, count: 
     A value of 9 to 32 bytes is four words whatever its length, so that there is nothing to foretell. Numbers are
     unsigned, or each place would be looked at for being negative.
     """
-    start, zero = np.uint64(edge_B[0]), np.uint64(0)
+    start, zero, most = np.uint64(edge_B[0]), np.uint64(0), len(known) // _ROW
     for r in range(np.uint64(len(place_B))):
         end = np.uint64(edge_B[r + _ONE])
         size = end - start
@@ -104,12 +107,14 @@ def _places(edge_B: Any, words: Any, first: Any, slots: Any, known: Any, count: 
                 at = place * _ROW_WORDS
                 if place == _FREE:
                     break
-                differ = (known[at] ^ w0) | (known[at + _ONE] ^ w1) | (known[at + _TWO] ^ w2) | (known[at + _THREE] ^ w3)
+                differ = (
+                    (known[at] ^ w0) | (known[at + _ONE] ^ w1) | (known[at + _TWO] ^ w2) | (known[at + _THREE] ^ w3)
+                )
                 if (differ | (known[at + _FOUR] ^ size)) == zero and _same_rest(known, at, words, start, size):
                     break
                 slot = (slot + _ONE) & _LAST_SLOT
         if place == _FREE:
-            if count == _MOST_VALUES or size > _MOST:
+            if count == most or size > _MOST:
                 return -1
             place = np.uint64(count)
             at, slots[slot], count = place * _ROW_WORDS, place, count + 1
