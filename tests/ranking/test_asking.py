@@ -185,6 +185,17 @@ def test_histories_that_cannot_be(columns: dict, settings: dict, said: str) -> N
         history(votes_of([("A", "B", "tie")], **columns), **settings)
 
 
+def test_a_live_board_sees_parts_grow_together() -> None:
+    apart = [pair for pair in ("AB", "BA", "CD", "DC") for _ in range(100)]
+    rows = [(*pair, "model_a") for pair in [*apart, "AB", "AC", "CA", "BD"]]
+    live = LiveFit()
+    for start, stop in ((0, 400), (400, 401), (401, 402), (402, 403), (403, 404)):
+        board, whole = live(votes_of(rows[start:stop])), fit(votes_of(rows[:stop]))
+        assert board.components == whole.components
+        assert [line.rating for line in board.models] == pytest.approx([line.rating for line in whole.models], abs=1e-6)
+    assert len(board.components) == 1
+
+
 def test_a_live_board_is_the_board_of_all_votes() -> None:
     votes = davidson_votes(np.array([0.0, 0.3, -0.3, 0.5]), 1200, np.random.default_rng(3)).with_columns(
         voter=pl.Series([f"v{k % 17}" for k in range(1200)]), tstamp=pl.Series(np.arange(1200.0) + 1.7e9)

@@ -21,10 +21,12 @@ from palaestra.ranking import FitConfig, fit
 from palaestra.ranking import estimate as estimate_module
 from palaestra.ranking.compare import ELO
 from palaestra.ranking.counts import Counts, count_votes
-from palaestra.ranking.held_out import _by_counts, _by_rows
+from palaestra.ranking.estimate import estimate
+from palaestra.ranking.held_out import _by_counts, _by_rows, _fit
 from palaestra.ranking.sample import sample_of
 from palaestra.ranking.votes import code_votes
 from palaestra.schema import Leaderboard
+from palaestra.stats.newton import one_step_without
 from palaestra.stats.passes import outcome_tables
 from palaestra.store.formats import check_votes
 
@@ -223,7 +225,7 @@ def test_every_vote_is_held_out_once() -> None:
         parts = list(deal(sample, 5, 0))
         np.testing.assert_allclose(sum(outcome_tables(held) for _, held in parts), whole, atol=1e-9)
         for seen, held in parts:
-            np.testing.assert_allclose(outcome_tables(seen) + outcome_tables(held), whole, atol=1e-9)
+            np.testing.assert_allclose(outcome_tables(seen()) + outcome_tables(held), whole, atol=1e-9)
             assert outcome_tables(held).sum() == pytest.approx(whole.sum() / 5, rel=0.7)
 
 
@@ -399,3 +401,22 @@ def test_the_hash_of_a_styled_board_is_that_of_its_votes_in_any_order() -> None:
     votes = votes.with_columns(winner=pl.Series(rng.choice(["model_a", "model_b", "tie"], 400)))
     shuffled = [votes.sample(fraction=1, shuffle=True, seed=seed) for seed in range(5)]
     assert len({fit(one, style=["length"]).data.sha256 for one in shuffled}) == 1
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"ties": "davidson"}, {"cluster": "voter"}, {"cluster": "voter", "penalty": 0.1}]
+)
+def test_one_step_without_the_votes_held_out_is_their_own_fit(rules: dict[str, Any]) -> None:
+    """Of many votes one part is held out, and nobody fits the others again."""
+    votes = code_votes(check_votes(pl.read_csv(DATA / "llmfao.csv")))
+    config = FitConfig(**rules)
+    sample, model = sample_of(votes, config), config.ties.model
+    found = estimate(sample.rows, sample.counts, model, penalty=config.penalty).maximum
+    deal = _by_rows if config.cluster else _by_counts
+    seen, held = next(deal(sample, 1, 0))
+    step = one_step_without(found, held, 1.0)
+    assert step is not None
+    fitted = _fit(sample, seen(), found, config.penalty)
+    moved = np.abs(fitted.theta_M - found.at.theta_M).max()
+    np.testing.assert_allclose(step.theta_M, fitted.theta_M, atol=0.2 * moved)
+    assert one_step_without(found, held, 0.5 * np.abs(step.theta_M - found.at.theta_M).max()) is None

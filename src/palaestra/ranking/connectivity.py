@@ -41,6 +41,11 @@ class Connections:
     virtual_OMM: Array
 
     @property
+    def whole(self) -> bool:
+        """Whether all models are connected both ways, which more votes cannot undo."""
+        return not (self.part_M.any() or self.outside_M.any())
+
+    @property
     def parts(self) -> list[Labels]:
         """The models of each part, the largest part first."""
         return [np.flatnonzero(self.part_M == part) for part in range(int(self.part_M.max(initial=-1)) + 1)]

@@ -60,6 +60,7 @@ def estimate(
     start: Parameters | None = None,
     last_step: float = LAST_STEP,
     effects: tuple[str, ...] = (),
+    connections: Connections | None = None,
 ) -> Estimate:
     """The maximum-likelihood parameters of votes.
 
@@ -71,12 +72,13 @@ def estimate(
         start: where to begin.
         last_step: the size of a step after which nothing more is looked for.
         effects: what messages call the covariates of the rows.
+        connections: those of the votes, if they are known.
 
     Raises:
         InputError: the votes do not determine the model's parameters, or their weights lie too far apart.
     """
     _check_outcomes(counts, model)
-    connections = connect(counts, grounded=model is VoteModel.GROUNDED)
+    connections = connections or connect(counts, grounded=model is VoteModel.GROUNDED)
     extra = table_rows(connections.virtual_OMM) if connections.outside_M.any() else None
     problem = Problem(rows, model, connections.part_M, extra, penalty)
     try:

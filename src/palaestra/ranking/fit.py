@@ -212,7 +212,7 @@ def _board(sample: Sample, config: FitConfig, data: VoteData, category: str, pro
     found = _estimate(sample, ties.model, config)
     details = Details(config, ties, losses, data, category, notes)
     with ThreadPoolExecutor(1) as beside:
-        held = beside.submit(_held_out, sample, ties.model, found, config)
+        held = beside.submit(_held_out, sample, found, config)
         return assemble(sample, found, spread(sample, found, config, progress), held.result, details)
 
 
@@ -225,9 +225,9 @@ def _estimate(sample: Sample, model: VoteModel, config: FitConfig) -> Estimate:
     return estimate(sample.rows, sample.counts, model, penalty=config.penalty, start=start, effects=sample.effects)
 
 
-def _held_out(sample: Sample, model: VoteModel, found: Estimate, config: FitConfig) -> HeldOut | None:
+def _held_out(sample: Sample, found: Estimate, config: FitConfig) -> HeldOut | None:
     try:
-        return hold_out(sample, model, found.maximum.at, penalty=config.penalty, seed=config.seed)
+        return hold_out(sample, found.maximum, penalty=config.penalty, seed=config.seed)
     except InputError:  # a part of the votes does not determine what all of them do
         return None
 
@@ -241,7 +241,7 @@ def _choose_ties(sample: Sample, config: FitConfig) -> tuple[Ties, dict[str, flo
         if ties is Ties.AUTO:
             continue
         try:
-            held = _held_out(sample, ties.model, _estimate(sample, ties.model, config), config)
+            held = _held_out(sample, _estimate(sample, ties.model, config), config)
         except InputError:  # these votes have no ties, or nothing that is both bad
             continue
         if held is not None:

@@ -1,9 +1,9 @@
 """A board that follows votes as they come: counts grow, and the next fit begins where the last one ended.
 
 Adding a vote costs what a fit of counts costs from a start next to its maximum, whatever the number of votes before.
-What
-needs several fits or a simulation (held-out loss, calibration, simultaneous ranks) is made anew when the votes have
-grown by one in a hundred, or models have changed; in between the board shows the last of it.
+Models that are all connected stay so, and are not looked at again. What needs several fits or a simulation (held-out
+loss, calibration, simultaneous ranks) is made anew when the votes have grown by one in a hundred, or models have
+changed; in between the board shows the last of it.
 
 For settings that need no single votes; with others, use `fit`.
 """
@@ -19,13 +19,12 @@ from palaestra.ranking.assembly import Details, assemble
 from palaestra.ranking.board import Board
 from palaestra.ranking.config import FitConfig, Ties
 from palaestra.ranking.counts import Counts, count_votes
-from palaestra.ranking.estimate import estimate, spread
+from palaestra.ranking.estimate import Estimate, estimate, spread
 from palaestra.ranking.fit import check_counts_suffice, fit_counts
 from palaestra.ranking.sample import Sample
 from palaestra.ranking.votes import code_votes
 from palaestra.schema import VoteData
 from palaestra.stats.newton import one_thread
-from palaestra.stats.passes import Parameters
 from palaestra.stats.rows import table_rows
 
 _GROWTH = 1.01
@@ -49,7 +48,7 @@ class LiveFit:
         self._voters: set[str] = set()
         self._first: datetime | None = None
         self._last: datetime | None = None
-        self._at: Parameters | None = None
+        self._found: Estimate | None = None
         self._board: Board | None = None
         self._whole_at = 0.0
 
@@ -67,11 +66,15 @@ class LiveFit:
         known = self._counts is not None and self._counts.names == counts.names
         data = self._data(counts, frame)
         if not counts.names or not known or counts.votes > _GROWTH * self._whole_at or self.config.ties is Ties.AUTO:
-            board, at = fit_counts(counts, self.config, data=data), None
+            board, found = fit_counts(counts, self.config, data=data), None
             self._whole_at = counts.votes
         else:
-            board, at = self._quick(counts, data)
-        self._counts, self._board, self._at = counts, board, at  # all or nothing: a fit that fails has added no votes
+            board, found = self._quick(counts, data)
+        self._counts, self._board, self._found = (
+            counts,
+            board,
+            found,
+        )  # all or nothing: a fit that fails has added no votes
         self._voters, self._first, self._last = self._seen(frame)
         return board
 
@@ -92,12 +95,16 @@ class LiveFit:
         told = len(voters) if "voter" in frame.columns else None
         return VoteData(votes=counts.votes, voters=told, sha256=counts.sha256(), first=first, last=last)
 
-    def _quick(self, counts: Counts, data: VoteData) -> tuple[Board, Parameters]:
+    def _quick(self, counts: Counts, data: VoteData) -> tuple[Board, Estimate]:
+        last = self._found
+        connections = last.connections if last and last.connections.whole else None
         with one_thread():
             sample = Sample(counts, table_rows(counts.by_outcome_OMM))
-            found = estimate(sample.rows, counts, self.config.ties.model, start=self._at)
+            found = estimate(
+                sample.rows, counts, self.config.ties.model, start=last and last.maximum.at, connections=connections
+            )
             details = Details(self.config, self.config.ties, {}, data, "overall")
             board = assemble(
                 sample, found, spread(sample, found, self.config), lambda: None, details, before=self._board
             )
-        return board, found.maximum.at
+        return board, found

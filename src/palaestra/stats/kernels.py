@@ -327,13 +327,10 @@ def table_pass(
 
 
 @njit(cache=True, nogil=True)
-def deal_pass(
-    weight_B: Any, low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, seen_B: Any, held_B: Any
-) -> None:  # fmt: skip
-    """Weights of rows drawn zero times and once."""
+def draw_pass(low: Any, high: Any, draws: Any, seed: Any, cluster_B: Any, drawn_B: Any) -> None:
+    """Which rows are drawn."""
     for r in range(low, high):
-        held_B[r] = weight_of(weight_B, r) * multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r)
-        seen_B[r] = weight_of(weight_B, r) - held_B[r]
+        drawn_B[r] = multiplier(draws, seed, cluster_B[r] if len(cluster_B) else r) != 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

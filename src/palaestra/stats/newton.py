@@ -106,6 +106,28 @@ def maximise(
     return Maximum(problem, _centred(problem, at), information_QQ, _MOST_STEPS, converged=False)
 
 
+def one_step_without(found: Maximum, out: Rows, last_step: float) -> Parameters | None:
+    """The maximum without some of the votes, by one step of Newton's method from that of all.
+
+    At the maximum of all, the score of the others is minus that of those left out; the information is the difference
+    of both. So nobody looks at the others again.
+
+    Args:
+        found: the maximum of all votes.
+        out: the rows that are left out, which are rows of `found.problem`.
+        last_step: the size of a step after which nothing more is looked for.
+
+    Returns:
+        None if the step is greater, so that more than one would be needed.
+    """
+    score_Q, information_QQ = score_and_information(out, found.problem.model, found.at)
+    try:
+        step_Q = _ascent(found.problem, found.information_QQ - information_QQ, -score_Q)
+    except np.linalg.LinAlgError:
+        return None
+    return found.at.moved(step_Q, found.problem.model) if np.abs(step_Q).max() < last_step else None
+
+
 def solver(problem: Problem, information_QQ: Floats) -> Callable[[Floats], Floats]:
     """A function that solves with the information on the space of what is determined, for (Q,) or (Q, K).
 

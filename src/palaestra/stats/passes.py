@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from palaestra.stats.kernels import (
     BINS,
     cluster_pass,
-    deal_pass,
+    draw_pass,
     forecast_pass,
     likelihood_pass,
     pass_bradley_terry,
@@ -165,17 +165,18 @@ def outcome_tables(rows: Rows) -> Floats:
     return summed_OMM
 
 
-def dealt(rows: Rows, held: Resampling) -> tuple[Rows, Rows]:
-    """The rows that are drawn zero times, and those that are drawn once, each with weight zero in the other.
+def outcome_weights(rows: Rows) -> Floats:
+    """The weights of votes, summed by outcome; shape (4,)."""
+    if len(weight_B := compact(rows.weight_B)) == 1:
+        return weight_B * np.array([np.count_nonzero(rows.outcome_B == outcome) for outcome in range(4)])
+    return np.bincount(rows.outcome_B, weight_B, minlength=4)
 
-    Args:
-        rows: the votes.
-        held: zero or one for each row or cluster.
-    """
-    seen_B, held_B = np.empty(len(rows.outcome_B)), np.empty(len(rows.outcome_B))
-    weight_B, drawn = compact(rows.weight_B), _parts_of(held)
-    on_threads(lambda both: deal_pass(weight_B, *both, *drawn, seen_B, held_B), ranges(len(seen_B)))
-    return replace(rows, weight_B=seen_B), replace(rows, weight_B=held_B)
+
+def drawn(rows: Rows, resampling: Resampling) -> NDArray[np.bool_]:
+    """Which rows are drawn, of which each row or cluster has zero or one; shape (B,)."""
+    drawn_B = np.empty(len(rows.outcome_B), dtype=bool)
+    on_threads(lambda both: draw_pass(*both, *_parts_of(resampling), drawn_B), ranges(len(drawn_B)))
+    return drawn_B
 
 
 def dealt_votes(votes_B: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:

@@ -46,6 +46,19 @@ class Rows:
         """The same rows, each with its likelihood times a factor."""
         return replace(self, weight_B=self.weight_B * factor_B, square_B=self.square_B * factor_B**2)
 
+    def only(self, kept_K: NDArray[np.integer]) -> Rows:
+        """Some of the rows, whose places are given in ascending order; a pair may have none."""
+        weight_B = _picked(self.weight_B, kept_K)
+        return replace(
+            self,
+            start_P=np.searchsorted(kept_K, self.start_P),
+            outcome_B=self.outcome_B[kept_K],
+            weight_B=weight_B,
+            square_B=weight_B if self.square_B is self.weight_B else _picked(self.square_B, kept_K),
+            x_FB=np.take(self.x_FB, kept_K, axis=1),
+            source_B=self.source_B[kept_K] if len(self.source_B) else self.source_B,
+        )
+
     def scaled(self, scale_F: Floats) -> Rows:
         """The same rows with each covariate divided by a number."""
         return replace(self, x_FB=self.x_FB / scale_F[:, None])
