@@ -187,7 +187,7 @@ def test_histories_that_cannot_be(columns: dict, settings: dict, said: str) -> N
 
 def test_a_live_board_sees_parts_grow_together() -> None:
     apart = [pair for pair in ("AB", "BA", "CD", "DC") for _ in range(100)]
-    rows = [(*pair, "model_a") for pair in [*apart, "AB", "AC", "CA", "BD"]]
+    rows = [(pair[0], pair[1], "model_a") for pair in [*apart, "AB", "AC", "CA", "BD"]]
     live = LiveFit()
     for start, stop in ((0, 400), (400, 401), (401, 402), (402, 403), (403, 404)):
         board, whole = live(votes_of(rows[start:stop])), fit(votes_of(rows[:stop]))

@@ -101,7 +101,11 @@ class LiveFit:
         with one_thread():
             sample = Sample(counts, table_rows(counts.by_outcome_OMM))
             found = estimate(
-                sample.rows, counts, self.config.ties.model, start=last and last.maximum.at, connections=connections
+                sample.rows,
+                counts,
+                self.config.ties.model,
+                start=last.maximum.at if last else None,
+                connections=connections,
             )
             details = Details(self.config, self.config.ties, {}, data, "overall")
             board = assemble(

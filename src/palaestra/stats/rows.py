@@ -46,7 +46,7 @@ class Rows:
         """The same rows, each with its likelihood times a factor."""
         return replace(self, weight_B=self.weight_B * factor_B, square_B=self.square_B * factor_B**2)
 
-    def only(self, kept_K: NDArray[np.integer]) -> Rows:
+    def only(self, kept_K: Codes) -> Rows:
         """Some of the rows, whose places are given in ascending order; a pair may have none."""
         weight_B = _picked(self.weight_B, kept_K)
         return replace(
@@ -115,7 +115,7 @@ def compact(values_B: Floats) -> Floats:
     return values_B[:1].copy() if len(values_B) and values_B.strides[0] == 0 else values_B
 
 
-def _picked(values_B: Floats, source_B: Integers) -> Floats:
+def _picked(values_B: Floats, source_B: Codes) -> Floats:
     """The values in the new order; where all are the same they are held once."""
     values_B = compact(values_B)
     if len(values_B) and values_B.min() == values_B.max():
