@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from palaestra.errors import MissingPartError, PalaestraError
-from palaestra.gateway.calls import Call, Reply, ReplyBook, call_key
+from palaestra.gateway.calls import Call, Order, Receipt, Reply, ReplyBook, call_key
 from palaestra.gateway.client import GatewaySettings, key_of
 from palaestra.schema import ModelSpec
 
@@ -128,22 +128,27 @@ class Post:
                     places[name] -= 1
                     under_way[key] = [(name, tag)]
                     self._open += 1
-                    await self._order({"key": key, "call": call.model_dump(mode="json")})
+                    await self._hand_in(Order(key=key, call=call).model_dump_json())
             if under_way:
-                said = await self._line()
+                receipt = await self._receipt()
                 self._open -= 1
-                reply = Reply.model_validate(said["reply"])
-                for number, (name, tag) in enumerate(under_way.pop(said["key"])):
+                for number, (name, tag) in enumerate(under_way.pop(receipt.key)):
                     places[name] += 1
                     ready.append(name)
-                    self.tally.add(reply, known=number > 0)
-                    yield tag, reply
+                    self.tally.add(receipt.reply, known=number > 0)
+                    yield tag, receipt.reply
 
-    async def _order(self, order: Mapping[str, object]) -> None:
+    async def _hand_in(self, line: str) -> None:
         if self._courier is not None and self._courier.stdin is not None:
             with suppress(ConnectionError):  # it died: the next receipt says so
-                self._courier.stdin.write(json.dumps(order).encode() + b"\n")
+                self._courier.stdin.write(line.encode() + b"\n")
                 await self._courier.stdin.drain()
+
+    async def _receipt(self) -> Receipt:
+        line = await self._line()
+        if not line.startswith(b'{"key":'):
+            _check(line)
+        return Receipt.model_validate_json(line)
 
     async def _known(self, key: str) -> Reply | None:
         """The reply in the book. The first that is missing sends for a courier, and is looked up again after that.
@@ -165,18 +170,18 @@ class Post:
                 limit=_LINE, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
             )  # fmt: skip
         models = [spec.model_dump(mode="json") for spec in self.specs.values()]
-        await self._order({"models": models, "settings": self.settings.model_dump(), "tries": TRIES})
-        said = await self._line()
+        await self._hand_in(json.dumps({"models": models, "settings": self.settings.model_dump(), "tries": TRIES}))
+        said = _check(await self._line())
         if said.get("waiting"):
             self._say("an earlier run is writing down its last replies; waiting for it")
-            said = await self._line()
+            said = _check(await self._line())
         if lost := said.get("unanswered"):
             self._say(
                 f"{lost} calls were under way when the courier of an earlier run was killed: they may have been paid "
                 "for and are asked again, under the same Idempotency-Key"
             )
 
-    async def _line(self) -> dict[str, Any]:
+    async def _line(self) -> bytes:
         if self._courier is None or self._courier.stdout is None:
             raise PalaestraError("there is no courier, although calls are open")
         line = await self._courier.stdout.readline()
@@ -185,12 +190,17 @@ class Post:
             raise PalaestraError(
                 f"the courier ended with status {status}, see {log}; run the same command again to go on"
             )
-        said = json.loads(line)
-        if failed := said.get("failed"):
-            if said["exit_code"] == MissingPartError.exit_code:
-                raise MissingPartError(failed)
-            raise PalaestraError(failed)
-        return said
+        return line
+
+
+def _check(line: bytes) -> dict[str, Any]:
+    """What the courier says of itself, unless that is why it cannot work."""
+    said = json.loads(line)
+    if failed := said.get("failed"):
+        if said["exit_code"] == MissingPartError.exit_code:
+            raise MissingPartError(failed)
+        raise PalaestraError(failed)
+    return said
 
 
 def check_keys(specs: Sequence[ModelSpec]) -> None:

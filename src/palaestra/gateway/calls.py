@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from palaestra.errors import BookError, InputError
 from palaestra.gateway.client import Likely, Sampling
@@ -38,6 +38,7 @@ class Call(Struct):
     top_logprobs: int | None = None
     draw: int = Field(default=0, ge=0)
     """Tells apart requests that are meant to be made again: the first sample, the second one."""
+    _key: tuple[ModelSpec, str] | None = PrivateAttr(default=None)
 
     def sampling(self, key: str) -> Sampling:
         """What the gateway is asked for."""
@@ -65,7 +66,9 @@ class Reply(Struct):
 
 
 def call_key(spec: ModelSpec, call: Call) -> str:
-    """SHA-256 over what the endpoint is sent: two calls with one key are one request."""
+    """SHA-256 over what the endpoint is sent: two calls with one key are one request. A call keeps its last one."""
+    if call._key is not None and call._key[0] is spec:
+        return call._key[1]
     sent = [
         spec.endpoint,
         spec.api_name or spec.name,
@@ -79,7 +82,23 @@ def call_key(spec: ModelSpec, call: Call) -> str:
         call.draw,
         [[message.role, message.text] for message in call.messages],
     ]
-    return hashlib.sha256(json.dumps(sent, ensure_ascii=False).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps(sent, ensure_ascii=False).encode()).hexdigest()
+    call._key = spec, key
+    return key
+
+
+class Order(Struct):
+    """A call that somebody hands in."""
+
+    key: str
+    call: Call
+
+
+class Receipt(Struct):
+    """What came of it."""
+
+    key: str
+    reply: Reply
 
 
 class ReplyBook:
@@ -124,10 +143,13 @@ class ReplyBook:
         row = self._row("SELECT error FROM failures WHERE key = ?", key)
         return None if row is None else ErrorRecord.model_validate_json(row[0])
 
-    def ask(self, key: str) -> None:
-        """Note that a call is about to be made."""
+    def ask(self, keys: Sequence[str]) -> None:
+        """Note that calls are about to be made."""
         with self._together() as rows:
-            rows.execute("INSERT INTO asked VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1", (key,))
+            rows.executemany(
+                "INSERT INTO asked VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1",
+                [(key,) for key in keys],
+            )
 
     def keep(self, replies: Sequence[tuple[str, str]]) -> None:
         """Keep replies, each a key and JSON, all of them or none."""

@@ -241,7 +241,7 @@ class Gateway:
         script = scripted.Script.parse(spec.endpoint.partition(":")[2])
         words = 0
         async for piece in scripted.stream(script, messages, sampling.seed):
-            words += 1
+            words += scripted.count_words(piece) or 1
             yield piece
         progress.finish_reason = "stop"
         progress.input_tokens = sum(scripted.count_words(message.text) for message in messages)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from palaestra.errors import BookError, ModelError, PalaestraError
-from palaestra.gateway.calls import Call, Reply, ReplyBook
+from palaestra.gateway.calls import Call, Order, Receipt, Reply, ReplyBook
 from palaestra.gateway.client import Gateway, GatewaySettings
 from palaestra.gateway.pace import LOST_KINDS, Pace
 from palaestra.schema import ErrorRecord, ModelSpec
@@ -53,6 +53,7 @@ class Courier:
         paces = {spec.endpoint: Pace(gateway.places(spec.name)) for spec in specs}
         self._pace = {spec.name: paces[spec.endpoint] for spec in specs}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._about: list[tuple[str, asyncio.Future[None]]] = []
         self._come: list[tuple[str, str]] = []
         self._no_more = False
         self._reading: asyncio.Task[None] | None = None
@@ -99,8 +100,8 @@ class Courier:
             self._reading.cancel()
 
     async def _handle(self, line: bytes) -> None:
-        order = json.loads(line)
-        key, call = order["key"], Call.model_validate(order["call"])
+        order = Order.model_validate_json(line)
+        key, call = order.key, order.call
         pace = self._pace[call.model]
         for attempt in range(1, self._tries + 1):
             await pace.enter()
@@ -122,7 +123,7 @@ class Courier:
 
     async def _make(self, key: str, call: Call, pace: Pace, *, last: bool) -> ErrorRecord | None:
         """Make one call; the error if it failed."""
-        self._book.ask(key)
+        await self._noted(key)
         try:
             whole = await self._gateway.complete(call.model, call.messages, call.sampling(key))
         except ModelError as error:
@@ -145,6 +146,25 @@ class Courier:
         self._come.append((key, reply))
         return None
 
+    async def _noted(self, key: str) -> None:
+        """Write down that a call is about to be made, together with others that are at the same point."""
+        if not self._about:
+            asyncio.get_running_loop().call_soon(self._note)
+        noted = asyncio.get_running_loop().create_future()
+        self._about.append((key, noted))
+        await noted
+
+    def _note(self) -> None:
+        about, self._about = self._about, []
+        try:
+            self._book.ask([key for key, _ in about])
+        except BookError as error:
+            for _, noted in about:
+                noted.set_exception(error)
+        else:
+            for _, noted in about:
+                noted.set_result(None)
+
     def _write(self) -> None:
         """Write down the replies that have come, and only then tell of them."""
         if not self._come:
@@ -159,7 +179,7 @@ class Courier:
 
     def _failed(self, key: str, error: ErrorRecord) -> None:
         self._book.fail(key, error)
-        _say(json.dumps({"key": key, "reply": Reply(error=error).model_dump(mode="json")}))
+        _say(Receipt(key=key, reply=Reply(error=error)).model_dump_json())
 
 
 def _not_asked(closed: ErrorRecord) -> ErrorRecord:

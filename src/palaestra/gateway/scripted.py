@@ -138,7 +138,7 @@ def _pieces(script: Script, messages: Sequence[Message], seed: int | None) -> li
     if script.judge is not None:
         marked = [message.text for message in messages if scripted_judge.PROMPT_MARK in message.text] or [last]
         before = "\n".join(message.text for message in messages if message.text != marked[-1])
-        return re.findall(r"\S+\s*", scripted_judge.reply(script.judge, marked[-1], seed, before))
+        return [scripted_judge.reply(script.judge, marked[-1], seed, before)]
     if script.behaviour == "criteria":
         return re.findall(r"\S+\s*", _labelled(last))
     if script.behaviour == "echo":

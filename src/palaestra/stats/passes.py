@@ -168,7 +168,7 @@ def outcome_tables(rows: Rows) -> Floats:
 def outcome_weights(rows: Rows) -> Floats:
     """The weights of votes, summed by outcome; shape (4,)."""
     if len(weight_B := compact(rows.weight_B)) == 1:
-        return weight_B[0] * np.array(
+        return float(weight_B[0]) * np.array(
             [np.count_nonzero(rows.outcome_B == outcome) for outcome in range(4)], dtype=float
         )
     return np.bincount(rows.outcome_B, weight_B, minlength=4)
