@@ -126,4 +126,4 @@ class Leaderboard(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """The interface's JSON object: everything but the covariance."""
-        return {key: value for key, value in super().to_dict().items() if key != "covariance"}
+        return {"schema": self.schema_id(), **self.model_dump(mode="json", by_alias=True, exclude={"covariance"})}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -43,6 +44,8 @@ LENGTH, LIKELIHOOD, MINILM, STATES, OURS = (
 )
 BASELINES = (LENGTH, LIKELIHOOD, MINILM)
 FOLDS, DIRECTIONS = 5, 128
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "preferences"
+CACHE = Path(tempfile.gettempdir()) / "palaestra-pair-vectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +197,8 @@ def draw(found: dict[str, dict[str, Figure]], path: Path) -> None:
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True, help="folder of hh-rlhf, llmbar and auto-j")
-    parser.add_argument("--cache", type=Path, required=True, help="where vectors are kept")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of hh-rlhf, llmbar and auto-j")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where vectors are kept")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--pairs", type=int, default=800, help="of hh-rlhf")
