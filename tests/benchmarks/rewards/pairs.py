@@ -47,11 +47,15 @@ BASELINES = (LENGTH, LIKELIHOOD, MINILM)
 FOLDS, DIRECTIONS = 5, 128
 HEADING = """# Rewards on real pairs
 
-`tests/benchmarks/rewards/pairs.py`; 95 % intervals by prompt, nested folds by prompt. SmolLM2 reads 800 of the 2,312
-pairs of hh-rlhf, 400 of the 1,392 of auto-j, all 419 of LLMBar, and of each at most 192
+`tests/benchmarks/rewards/pairs.py`; 95 % intervals by prompt, nested folds by prompt. SmolLM2 reads as many of the
+2,312 pairs of hh-rlhf and of the 1,392 of auto-j as are named below, drawn by a hash, and all of LLMBar; of each at most 192
 tokens of the prompt with its reply."""
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "preferences"
 CACHE = Path(tempfile.gettempdir()) / "palaestra-pair-vectors"
+
+
+Read = Callable[[], tuple[list[Preference], list[Preference]]]
+"""Reads the pairs of a collection, and with them all those that MiniLM reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ def sections(text: str) -> dict[str, str]:
     return {title: part.strip() for title, part in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def collections(data: Path, pairs: int) -> dict[str, Callable[[], tuple[list[Preference], list[Preference]]]]:
+def collections(data: Path, pairs: int, of_auto_j: int) -> dict[str, Read]:
     """The pairs of each collection that are read, and all of those that MiniLM reads."""
 
     def hh() -> tuple[list[Preference], list[Preference]]:
@@ -160,16 +164,16 @@ def collections(data: Path, pairs: int) -> dict[str, Callable[[], tuple[list[Pre
         return found, found
 
     def auto_j() -> tuple[list[Preference], list[Preference]]:
-        found = some(read_preferences(data / "auto-j" / "testdata_pairwise.jsonl.gz").preferences, 400)
+        found = some(read_preferences(data / "auto-j" / "testdata_pairwise.jsonl.gz").preferences, of_auto_j)
         return found, found
 
     return {"hh-rlhf, harmless": hh, "LLMBar": llmbar, "auto-j": auto_j}
 
 
-def samples(data: Path, pairs: int, cache: Path, only: Sequence[str]) -> Iterator[Sample]:
+def samples(known: dict[str, Read], cache: Path, only: Sequence[str]) -> Iterator[Sample]:
     """The collections, read by both models."""
     reader, maker = Reading("gguf:smollm2"), featurizer("local:minilm")
-    for name, read in collections(data, pairs).items():
+    for name, read in known.items():
         if only and name.partition(",")[0] not in only:
             continue
         preferences, whole = read()
@@ -229,11 +233,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--pairs", type=int, default=800, help="of hh-rlhf")
+    parser.add_argument("--auto-j", type=int, default=400, help="pairs of auto-j")
     parser.add_argument("--only", nargs="*", help="hh-rlhf, LLMBar or auto-j; the others stay as the page has them")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    read = collections(given.data, given.pairs, given.auto_j)
     known = sections(given.out.read_text(encoding="utf-8")) if given.out and given.out.is_file() else {}
-    for sample in samples(given.data, given.pairs, given.cache, given.only or ()):
+    for sample in samples(read, given.cache, given.only or ()):
         known[sample.name] = measured(sample, given.seed)
         sys.stderr.write(f"## {sample.name}\n\n{known[sample.name]}\n")
         if given.out:
