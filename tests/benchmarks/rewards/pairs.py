@@ -48,8 +48,8 @@ FOLDS, DIRECTIONS = 5, 128
 HEADING = """# Rewards on real pairs
 
 `tests/benchmarks/rewards/pairs.py`; 95 % intervals by prompt, nested folds by prompt. SmolLM2 reads as many of the
-2,312 pairs of hh-rlhf and of the 1,392 of auto-j as are named below, drawn by a hash, and all of LLMBar; of each at most 192
-tokens of the prompt with its reply."""
+2,312 pairs of hh-rlhf and of the 1,392 of auto-j as are named below, drawn by a hash, and all of LLMBar's; of each at
+most 192 tokens of the prompt with its reply."""
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "preferences"
 CACHE = Path(tempfile.gettempdir()) / "palaestra-pair-vectors"
 
