@@ -59,7 +59,8 @@ bench-judge: setup  ## boards and runs of judges against Arena-Hard's method and
 	$(BIN)/pytest -q -s -k published tests/judge/test_agreement.py tests/judge/test_alpaca.py tests/judge/test_length_controlled.py tests/recipes
 
 bench-rewards: setup  ## rewards, their evaluation, prompt boards and routing, into docs/benchmarks/ (the real data is beside the project)
-	$(BIN)/python tests/benchmarks/rewards/pairs.py --out docs/benchmarks/rewards.md
+	$(BIN)/python tests/benchmarks/rewards/pairs.py --out docs/benchmarks/rewards.md --picture docs/images/rewards-pairs.png
+	$(BIN)/python tests/benchmarks/rewards/ppe.py --out docs/benchmarks/ppe.md
 	$(BIN)/python tests/benchmarks/rewards/p2l.py --out docs/benchmarks/p2l.md
 	$(BIN)/python tests/benchmarks/rewards/routing.py --out docs/benchmarks/routing.md
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ from palaestra.p2l.person import prompts_of
 from palaestra.p2l.report import write_board_page
 from palaestra.p2l.train import train_on
 from palaestra.schema import Leaderboard
+from palaestra.schema.record import from_table, to_table
 from palaestra.stats.likelihoods import outcome_probabilities
+from palaestra.stats.ranks import simultaneous_rank_bounds
 
 KINDS: tuple[Kind, ...] = ("bradley-terry", "rao-kupper", "grounded")
 
@@ -108,6 +111,50 @@ def test_the_record_is_a_leaderboard_like_any_other(boards: HeadBoards) -> None:
     assert sum(line.votes for line in found.models) == 2 * 5000
     assert all(line.votes == line.wins + line.losses + line.ties + line.both_bad for line in found.models)
     assert found.usable is not None
+
+
+def test_the_records_lines_are_the_formulas_one_by_one(boards: HeadBoards) -> None:
+    own = board_of(boards.kind, boards.coefficients(["8"]))
+    assert own.draws_RM is not None
+    found = leaderboard(boards, ["8"], confidence=0.9, seed=2)
+    elo = 400 / np.log(10)
+    draws_RM = elo * (own.draws_RM - own.draws_RM.mean(axis=1, keepdims=True))
+    covariance_MM = np.cov(draws_RM, rowvar=False)
+    place = [boards.models.index(line.model) for line in found.models]
+    assert np.array(found.covariance) == pytest.approx(covariance_MM[np.ix_(place, place)], rel=1e-9, abs=1e-9)
+    for line, m in zip(found.models, place, strict=True):
+        assert line.rating == pytest.approx(1000 + elo * (own.beta_M[m] - own.beta_M.mean()), rel=1e-12)
+        assert line.se == pytest.approx(np.sqrt(covariance_MM[m, m]), rel=1e-9)
+        assert line.upper - line.lower == pytest.approx(2 * 1.6448536269514722 * line.se, rel=1e-9)
+        assert line.rank == 1 + sum(other.lower > line.upper for other in found.models)
+        assert line.rank_upper == 5 - sum(other.upper < line.lower for other in found.models)
+    root_MR = (draws_RM - draws_RM.mean(axis=0)).T / np.sqrt(len(draws_RM) - 1)
+    rating_M = 1000 + elo * (own.beta_M - own.beta_M.mean())
+    sure = np.array(
+        simultaneous_rank_bounds(rating_M, root_MR @ root_MR.T, confidence=0.9, seed=2, root_MQ=root_MR)
+    ).T.tolist()
+    said = [[line.rank_simultaneous_lower, line.rank_simultaneous_upper] for line in found.models]
+    assert said == [sure[m] for m in place]
+
+
+class Foreign:
+    """Boards of prompts that are not of a head, without an ensemble."""
+
+    models = ("a", "b", "c")
+    kind: Kind = "bradley-terry"
+
+    def coefficients(self, prompts: Sequence[str]) -> Coefficients:
+        return Coefficients(np.tile([0.5, -0.5, 0.2], (len(prompts), 1)))
+
+
+def test_a_board_that_is_of_no_head_says_what_it_knows_and_no_more(tmp_path: Path) -> None:
+    found = leaderboard(Foreign(), ["a prompt"])
+    assert found.fit.log_likelihood is None
+    assert [line.model for line in found.models] == ["a", "c", "b"]
+    assert all(line.preliminary and line.rank_simultaneous_lower is None for line in found.models)
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert Leaderboard.from_dict(json.loads(text)).fit == found.fit
+    assert from_table(Leaderboard, to_table(Leaderboard, [found])) == [found]
 
 
 def test_strengths_sum_to_nothing_and_are_found(boards: HeadBoards) -> None:

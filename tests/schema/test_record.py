@@ -152,7 +152,9 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
             first=st.none() | moment,
             last=st.none() | moment,
         ),
-        fit=st.builds(schema.FitReport, iterations=count, log_likelihood=number, held_out_log_loss=st.none() | number),
+        fit=st.builds(
+            schema.FitReport, iterations=count, log_likelihood=st.none() | number, held_out_log_loss=st.none() | number
+        ),
         warnings=st.lists(text, max_size=2).map(tuple),
         covariance=st.lists(st.lists(number, max_size=2).map(tuple), max_size=2).map(tuple),
     ),

@@ -19,9 +19,8 @@ from palaestra.judge.answering import Answers, known_answer, turn_call
 from palaestra.judge.answers import Answer
 from palaestra.judge.judging import Panel
 from palaestra.judge.plan import Plan, needed_specs
-from palaestra.schema import ModelSpec
+from palaestra.schema import CHARACTERS_PER_TOKEN, ModelSpec
 
-CHARACTERS_PER_TOKEN = 4.0
 _NO_LIMIT = 1024
 """Tokens of an answer of which nothing is known."""
 

@@ -1,6 +1,6 @@
 """What a call of each model costs on a prompt, before it is made: prices x expected tokens.
 
-Input tokens are estimated from the prompt's length, four characters a token, with the model's system prompt. Output
+Input tokens are estimated from the prompt's length (`CHARACTERS_PER_TOKEN`), with the model's system prompt. Output
 tokens are the mean of what the model has written so far (a file of usage, or an arena's ledger), or what somebody says;
 of a model of which neither is known, its `max_tokens`, which is more than it will write, and is said.
 
@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
-from palaestra.schema import ModelSpec
+from palaestra.schema import CHARACTERS_PER_TOKEN, ModelSpec
 from palaestra.store.records import read_rows
 from palaestra.store.sources import is_database
 
-CHARACTERS_PER_TOKEN = 4.0
 _LENGTHS = ("output_tokens", "completion_tokens", "tokens")
 
 

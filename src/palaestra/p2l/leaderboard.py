@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy.special import ndtr, ndtri
 
 from palaestra.errors import InputError
@@ -28,6 +29,7 @@ Floats = NDArray[np.float64]
 ELO = 400 / np.log(10)
 """Elo points in one natural log odd."""
 _MEAN = 1000.0
+_LINES = TypeAdapter(tuple[ModelRating, ...])
 
 
 def leaderboard(
@@ -68,29 +70,29 @@ def record_of(
     """A set's board as a record."""
     level = float(found.beta_M.mean())
     rating_M = _MEAN + ELO * (found.beta_M - level)
-    covariance_MM = covariance_of(found)
+    root_MR = _root(found)
+    covariance_MM = root_MR @ root_MR.T
     se_M = np.sqrt(np.diag(covariance_MM))
     half_M = float(ndtri(0.5 + confidence / 2)) * se_M
     lower_M, upper_M = rating_M - half_M, rating_M + half_M
     best_M, worst_M = rank_bounds(lower_M, upper_M)
-    surely = simultaneous_rank_bounds(rating_M, covariance_MM, confidence=confidence, seed=seed) if se_M.any() else None
     votes = _votes(boards)
-    order = sorted(range(len(rating_M)), key=lambda m: (-rating_M[m], boards.models[m]))
-    lines = tuple(
-        ModelRating(
-            model=boards.models[m],
-            rating=float(rating_M[m]), lower=float(lower_M[m]), upper=float(upper_M[m]), se=float(se_M[m]),
-            rank=int(best_M[m]), rank_lower=int(best_M[m]), rank_upper=int(worst_M[m]),
-            **{name: float(votes[name][m]) for name in ("votes", "wins", "losses", "ties", "both_bad")},
-            preliminary=bool(votes["votes"][m] == 0),
-            rank_simultaneous_lower=None if surely is None else int(surely[0][m]),
-            rank_simultaneous_upper=None if surely is None else int(surely[1][m]),
+    columns = {
+        "rating": rating_M, "lower": lower_M, "upper": upper_M, "se": se_M,
+        "rank": best_M, "rank_lower": best_M, "rank_upper": worst_M, **votes, "preliminary": votes["votes"] == 0,
+    }  # fmt: skip
+    if root_MR.any():
+        columns["rank_simultaneous_lower"], columns["rank_simultaneous_upper"] = simultaneous_rank_bounds(
+            rating_M, covariance_MM, confidence=confidence, seed=seed, root_MQ=root_MR
         )
-        for m in order
-    )  # fmt: skip
+    order = sorted(range(len(rating_M)), key=lambda m: (-rating_M[m], boards.models[m]))
+    fields = ("model", *columns)
+    rows = zip(
+        (boards.models[m] for m in order), *(column_M[order].tolist() for column_M in columns.values()), strict=True
+    )
     return Leaderboard(
         category=category,
-        models=lines,
+        models=_LINES.validate_python([dict(zip(fields, row, strict=True)) for row in rows]),
         components=(tuple(boards.models),),
         settings={
             "method": "prompt-to-leaderboard", "kind": boards.kind, "confidence": confidence, "seed": seed,
@@ -104,13 +106,16 @@ def record_of(
     )  # fmt: skip
 
 
-def covariance_of(found: SetBoard) -> Floats:
-    """The covariance of the ratings around their mean, in Elo squared; zero without an ensemble."""
-    size = len(found.beta_M)
+def _root(found: SetBoard) -> Floats:
+    """What the ensemble's members are off their mean, M by R, scaled so that it times its transpose is the covariance.
+
+    Of the ratings around their mean, in Elo; one column of zeros without an ensemble.
+    """
     if found.draws_RM is None or len(found.draws_RM) <= 1:
-        return np.zeros((size, size))
-    off_RM = found.draws_RM - found.draws_RM.mean(axis=1, keepdims=True)
-    return ELO**2 * np.atleast_2d(np.cov(off_RM, rowvar=False))
+        return np.zeros((len(found.beta_M), 1))
+    off_RM = _centred(found.draws_RM)
+    off_RM -= off_RM.mean(axis=0)
+    return ELO / np.sqrt(len(off_RM) - 1) * off_RM.T
 
 
 class Strength(Struct):
@@ -220,7 +225,7 @@ def _fit(boards: PromptBoards, found: SetBoard) -> FitReport:
     report = boards.head.report if isinstance(boards, HeadBoards) else {}
     return FitReport(
         iterations=report.get("iterations", 0),
-        log_likelihood=report.get("log_likelihood", float("nan")),
+        log_likelihood=report.get("log_likelihood"),
         held_out_log_loss=report.get("held_out_log_loss"),
         tie_parameter=found.eta,
         converged=report.get("converged", True),

@@ -76,7 +76,7 @@ def _found(found: Mapping[str, Any]) -> str:
     low, high = min(line["lower"] for line in lines), max(line["upper"] for line in lines)
     rows = "".join(_row(line, found, (low, high)) for line in lines)
     head = "".join(
-        f'<th scope="col" class="{"name" if text == "Model" else ""}">{text}</th>'
+        f'<th scope="col" class="{"name" if text == "Model" else ""}">{text}</th>' if text else "<td></td>"
         for text in ("Rank", "Model", "Rating", "", "95% interval", "Expected score", "Cost a call", "Taken")
     )
     warnings = "".join(f"<p>{escape(text)}</p>" for text in found["board"]["warnings"])

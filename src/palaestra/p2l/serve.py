@@ -250,7 +250,7 @@ def router_app(model: RouterModel, name: str = "router", *, key: str | None = No
 def answer_of(router: Router, outlook: Outlook, prompt: str) -> dict[str, Any]:
     """A prompt's leaderboard as JSON: the board's record, what would be chosen, and what each routed model costs."""
     found = board_of(router.boards.kind, outlook.coefficients)
-    board = record_of(router.boards, found, [prompt], category="prompt")
+    board = record_of(router.boards, found, [prompt], category="prompt").to_dict()
     try:
         decision: dict[str, Any] = described(router.route(outlook))
     except InputError as error:
@@ -260,4 +260,4 @@ def answer_of(router: Router, outlook: Outlook, prompt: str) -> dict[str, Any]:
         for place, name in enumerate(router.models)
     }
     told = ("category", "models", "settings", "usable", "warnings")  # data and fit are those of all votes
-    return {"board": {key: board.to_dict()[key] for key in told}, "decision": decision, "routed": routed}
+    return {"board": {key: board[key] for key in told}, "decision": decision, "routed": routed}

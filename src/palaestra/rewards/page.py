@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from palaestra.pictures.page import checked_path, picture, whole_page, write_page
+from palaestra.pictures.page import checked_path, picture, scrolling, whole_page, write_page
 from palaestra.rewards.card import headline, lines
 from palaestra.rewards.charts import parts_chart, reliability_chart, style_chart
 from palaestra.rewards.evaluation import Evaluation
@@ -22,7 +22,8 @@ def write_reward_page(path: str | Path, name: str, found: Evaluation) -> None:
     charts = [parts_chart(found), reliability_chart(found), *([style_chart(found)] if found.style.effects else [])]
     drawn = "".join(picture(chart, f"reward{place}") for place, chart in enumerate(charts))
     body = "".join(
-        f'<tr><td class="name">{escape(label)}</td><td>{escape(words)}</td></tr>' for label, words in lines(found)
+        f'<tr><th scope="row" class="name">{escape(label)}</th><td>{escape(words)}</td></tr>'
+        for label, words in lines(found)
     )
-    table = f'<div class="wide"><table><tbody>{body}</tbody></table></div>'
+    table = scrolling(f"<table><tbody>{body}</tbody></table>", "what was measured")
     write_page(path, whole_page(f"The reward {name}", f"<p>{escape(headline(found))}</p>{table}{drawn}"))

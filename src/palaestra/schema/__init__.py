@@ -18,7 +18,7 @@ from palaestra.schema.conversation import (
     ToolResultPart,
 )
 from palaestra.schema.leaderboard import CalibrationBin, Effect, FitReport, Leaderboard, Level, ModelRating, VoteData
-from palaestra.schema.model import Capability, ErrorKind, ErrorRecord, ModelSpec, Usage
+from palaestra.schema.model import CHARACTERS_PER_TOKEN, Capability, ErrorKind, ErrorRecord, ModelSpec, Usage
 from palaestra.schema.preference import Preference
 from palaestra.schema.prompt import Prompt, PromptSet
 from palaestra.schema.record import Record, arrow_schema, from_table, to_table
@@ -26,6 +26,7 @@ from palaestra.schema.result import Result
 from palaestra.schema.run import InputFile, RunCard
 
 __all__ = [
+    "CHARACTERS_PER_TOKEN",
     "Battle",
     "CalibrationBin",
     "Capability",

@@ -87,7 +87,7 @@ class VoteData(Struct):
 
 
 class FitReport(Struct):
-    """How the fit went. Log losses are natural logarithms, per vote.
+    """How the fit went. Log losses are natural logarithms, per vote; None is what nobody has counted.
 
     `constant_log_loss` is what one gets on the same held-out votes without knowing the models. `calibration_error` is
     the mean distance of prediction and outcome over the bins, by votes. `tie_parameter` is the shape parameter of the
@@ -96,7 +96,7 @@ class FitReport(Struct):
     """
 
     iterations: int
-    log_likelihood: float
+    log_likelihood: float | None = None
     held_out_log_loss: float | None = None
     constant_log_loss: float | None = None
     calibration_error: float | None = None
@@ -126,4 +126,4 @@ class Leaderboard(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """The interface's JSON object: everything but the covariance."""
-        return {key: value for key, value in super().to_dict().items() if key != "covariance"}
+        return {"schema": self.schema_id(), **self.model_dump(mode="json", by_alias=True, exclude={"covariance"})}

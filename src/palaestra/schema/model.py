@@ -24,6 +24,9 @@ ErrorKind = Literal[
     "cancelled",  # we stopped: a person pressed stop, or the browser left
 ]
 
+CHARACTERS_PER_TOKEN = 4.0
+"""What is supposed where nobody has counted tokens: about right for English, too few tokens for most others."""
+
 
 class ModelSpec(Record):
     """A contestant: where it answers, how it is asked, what it costs."""

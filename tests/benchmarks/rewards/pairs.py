@@ -9,8 +9,10 @@ or weight is chosen on what it shows.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -43,6 +45,17 @@ LENGTH, LIKELIHOOD, MINILM, STATES, OURS = (
 )
 BASELINES = (LENGTH, LIKELIHOOD, MINILM)
 FOLDS, DIRECTIONS = 5, 128
+HEADING = """# Rewards on real pairs
+
+`tests/benchmarks/rewards/pairs.py`; 95 % intervals by prompt, nested folds by prompt. SmolLM2 reads as many of the
+2,312 pairs of hh-rlhf and of the 1,392 of auto-j as are named below, drawn by a hash, and all of LLMBar's; of each at
+most 192 tokens of the prompt with its reply."""
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "preferences"
+CACHE = Path(tempfile.gettempdir()) / "palaestra-pair-vectors"
+
+
+Read = Callable[[], tuple[list[Preference], list[Preference]]]
+"""Reads the pairs of a collection, and with them all those that MiniLM reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +116,8 @@ def shown(figure: Figure, sign: str = "") -> str:
     return f"{value:{sign}.1f} ({lower:{sign}.1f} to {upper:{sign}.1f})"
 
 
-def measured(sample: Sample, seed: int) -> tuple[list[str], dict[str, Figure]]:
-    """A part of the page, and the accuracy of each way."""
+def measured(sample: Sample, seed: int) -> str:
+    """A part of the page."""
     judged = Judged(sample.comparisons, 0.95)
     rewards = rewards_of(sample, seed)
     hits = {name: judged.hits(reward_N) for name, reward_N in rewards.items()}
@@ -113,8 +126,6 @@ def measured(sample: Sample, seed: int) -> tuple[list[str], dict[str, Figure]]:
     level = len(sample.comparisons.first_B) - len(judged.won_B)
     beaten = [name for name in BASELINES if (gains[name].lower or 0) > 0]
     out = [
-        f"## {sample.name}",
-        "",
         f"{len(judged.won_B):,} decided pairs, {level:,} level; {sample.comparisons.clusters:,} prompts.",
         "",
         "| reward | accuracy, % | all together less this, points |",
@@ -126,27 +137,49 @@ def measured(sample: Sample, seed: int) -> tuple[list[str], dict[str, Figure]]:
         "",
         f"Surely beaten: {', '.join(beaten) or 'none'}. "
         + ("Goal met." if len(beaten) == len(BASELINES) else "**Goal not met.**"),
-        "",
     ]
-    return out, accuracy
+    return "\n".join(out)
 
 
-def samples(data: Path, pairs: int, cache: Path) -> Iterator[Sample]:
-    """The three collections, read by both models."""
-    hh = read_preferences(data / "hh-rlhf" / "harmless-base_test.jsonl.gz", skip_bad=50).preferences
-    bar = [one for file in sorted((data / "llmbar").glob("LLMBar*.gz")) for one in read_preferences(file).preferences]
-    auto = some(read_preferences(data / "auto-j" / "testdata_pairwise.jsonl.gz").preferences, 400)
+def sections(text: str) -> dict[str, str]:
+    """What a page has under each of its headings."""
+    parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)
+    return {title: part.strip() for title, part in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def collections(data: Path, pairs: int, of_auto_j: int) -> dict[str, Read]:
+    """The pairs of each collection that are read, and all of those that MiniLM reads."""
+
+    def hh() -> tuple[list[Preference], list[Preference]]:
+        whole = read_preferences(data / "hh-rlhf" / "harmless-base_test.jsonl.gz", skip_bad=50).preferences
+        return some(whole, pairs), list(whole)
+
+    def llmbar() -> tuple[list[Preference], list[Preference]]:
+        files = sorted((data / "llmbar").glob("LLMBar*.gz"))
+        found = [
+            one.model_copy(update={"id": f"{file.name} {one.id}"})
+            for file in files
+            for one in read_preferences(file).preferences
+        ]
+        return found, found
+
+    def auto_j() -> tuple[list[Preference], list[Preference]]:
+        found = some(read_preferences(data / "auto-j" / "testdata_pairwise.jsonl.gz").preferences, of_auto_j)
+        return found, found
+
+    return {"hh-rlhf, harmless": hh, "LLMBar": llmbar, "auto-j": auto_j}
+
+
+def samples(known: dict[str, Read], cache: Path, only: Sequence[str]) -> Iterator[Sample]:
+    """The collections, read by both models."""
     reader, maker = Reading("gguf:smollm2"), featurizer("local:minilm")
-    known: dict[str, Sequence[Preference]] = {
-        "hh-rlhf, harmless": some(hh, pairs),
-        "LLMBar": bar,
-        "auto-j": auto,
-    }
-    for name, preferences in known.items():
+    for name, read in known.items():
+        if only and name.partition(",")[0] not in only:
+            continue
+        preferences, whole = read()
         sys.stderr.write(f"{name}: {len(preferences)} pairs are read\n")
         replies = [reply for one in preferences for reply in one.replies]
         prompts = [one.prompt for one in preferences for _ in one.replies]
-        whole = hh if name.startswith("hh") else preferences
         minilm = minilm_of(maker, whole, cache)
         minilm_ND = np.concatenate([minilm[one.id] for one in preferences])
         tokenizer = reader.loaded.tokenizer
@@ -167,14 +200,15 @@ def minilm_of(maker: Featurizer, preferences: Sequence[Preference], cache: Path)
     return dict(zip([one.id for one in preferences], np.split(vector_ND, ends), strict=True))
 
 
-def draw(found: dict[str, dict[str, Figure]], path: Path) -> None:
-    """Accuracy of each way on each collection, with intervals."""
+def draw(known: dict[str, str], path: Path) -> None:
+    """Accuracy of each way on each collection, with intervals, as the page has them."""
     alt = altair()
+    row = re.compile(r"^\| ([^|]+) \| (\S+) \((\S+) to (\S+)\) \|", re.MULTILINE)
     rows = [
-        {"data": data, "reward": name, "value": 100 * figure.value, "lower": 100 * (figure.lower or 0.0),
-         "upper": 100 * (figure.upper or 1.0), "coin": 50, "ours": name == OURS}
-        for data, figures in found.items()
-        for name, figure in figures.items()
+        {"data": data, "reward": name, **dict(zip(("value", "lower", "upper"), map(float, ends), strict=True)),
+         "coin": 50, "ours": name == OURS}
+        for data, part in known.items()
+        for name, *ends in row.findall(part)
     ]  # fmt: skip
     y = alt.Y("reward:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=260))
     base = alt.Chart(alt.Data(values=rows)).encode(
@@ -187,30 +221,32 @@ def draw(found: dict[str, dict[str, Figure]], path: Path) -> None:
         base.mark_point(filled=True, size=48, opacity=1).encode(x="value:Q"),
     ).properties(width=420, height=alt.Step(22))
     header = alt.Header(orient="top", labelAnchor="start", title=None)
-    chart = layers.facet(alt.Facet("data:N", sort=list(found), header=header), columns=1)
+    chart = layers.facet(alt.Facet("data:N", sort=list(known), header=header), columns=1)
     save_chart(styled(chart, "Rewards on real pairs", "held-out prompts, 95 % intervals; the line is a coin"), path)
 
 
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True, help="folder of hh-rlhf, llmbar and auto-j")
-    parser.add_argument("--cache", type=Path, required=True, help="where vectors are kept")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of hh-rlhf, llmbar and auto-j")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where vectors are kept")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--pairs", type=int, default=800, help="of hh-rlhf")
+    parser.add_argument("--auto-j", type=int, default=400, help="pairs of auto-j")
+    parser.add_argument("--only", nargs="*", help="hh-rlhf, LLMBar or auto-j; the others stay as the page has them")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    out = ["# Rewards on real pairs", "", "`tests/benchmarks/rewards/pairs.py`; 95 % intervals by prompt.", ""]
-    found: dict[str, dict[str, Figure]] = {}
-    for sample in samples(given.data, given.pairs, given.cache):
-        part, found[sample.name] = measured(sample, given.seed)
-        sys.stderr.write("\n".join(part) + "\n")
-        out += part
+    read = collections(given.data, given.pairs, given.auto_j)
+    known = sections(given.out.read_text(encoding="utf-8")) if given.out and given.out.is_file() else {}
+    for sample in samples(read, given.cache, given.only or ()):
+        known[sample.name] = measured(sample, given.seed)
+        sys.stderr.write(f"## {sample.name}\n\n{known[sample.name]}\n")
         if given.out:
-            given.out.write_text("\n".join(out), encoding="utf-8")
+            parts = [f"## {title}\n\n{part}" for title, part in known.items()]
+            given.out.write_text("\n\n".join([HEADING, *parts]) + "\n", encoding="utf-8")
         if given.picture:
-            draw(found, given.picture)
+            draw(known, given.picture)
 
 
 if __name__ == "__main__":

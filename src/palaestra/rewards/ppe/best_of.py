@@ -14,6 +14,7 @@ Not here: metrics of curves (`correctness.py`).
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -82,18 +83,28 @@ def auc_by_rounds(
     """
     order_B = np.argsort(reward_B, kind="stable")
     level_B = reward_B[order_B]
-    start_G = np.flatnonzero(np.r_[True, level_B[1:] != level_B[:-1]])
-    right_B, prompt_B = right_B[order_B], prompt_B[order_B]
-    step = max(1, 4_000_000 // len(reward_B))
-    parts = [
-        _weighted_auc(weight_RP[first : first + step][:, prompt_B], right_B, start_G)
-        for first in range(0, len(weight_RP), step)
-    ]
-    return np.concatenate(parts)
+    ends_B = np.r_[level_B[1:] != level_B[:-1], True]
+    return _areas(right_B[order_B], ends_B, prompt_B[order_B], weight_RP)
 
 
-def _weighted_auc(weight_RB: Floats, right_B: NDArray[np.bool_], start_G: NDArray[np.intp]) -> Floats:
-    right_RG, wrong_RG = (np.add.reduceat(weight_RB * mask, start_G, axis=1) for mask in (right_B, ~right_B))
-    below_RG = np.cumsum(wrong_RG, axis=1) - wrong_RG / 2
-    total_R = right_RG.sum(axis=1) * wrong_RG.sum(axis=1)
-    return (right_RG * below_RG).sum(axis=1) / np.where(total_R > 0, total_R, np.nan)
+@njit(cache=True, nogil=True)
+def _areas(
+    right_B: NDArray[np.bool_], ends_B: NDArray[np.bool_], prompt_B: NDArray[np.intp], weight_RP: Floats
+) -> Floats:
+    """The areas, replies from the lowest reward to the highest; `ends_B` says where a group of level ones ends."""
+    area_R = np.empty(len(weight_RP))
+    for r in range(len(weight_RP)):
+        all_right, all_wrong, right, wrong, won = 0.0, 0.0, 0.0, 0.0, 0.0
+        for b in range(len(right_B)):
+            weight = weight_RP[r, prompt_B[b]]
+            if right_B[b]:
+                right += weight
+            else:
+                wrong += weight
+            if ends_B[b]:
+                won += right * (all_wrong + wrong / 2)
+                all_right += right
+                all_wrong += wrong
+                right, wrong = 0.0, 0.0
+        area_R[r] = won / (all_right * all_wrong) if all_right * all_wrong > 0 else np.nan
+    return area_R
