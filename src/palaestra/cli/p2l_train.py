@@ -111,9 +111,11 @@ def _on_vectors(votes: PromptedVotes, config: TrainConfig, models: Path | None) 
 
 def _on_backbone(votes: PromptedVotes, config: TrainConfig, tuning: TuneConfig) -> Learns:
     from palaestra.learn.backbone import backbone_folder
+    from palaestra.learn.trainer import check_installed
     from palaestra.p2l.backbone import check_parts, train_backbone
 
     check_parts(votes, config, tuning)
+    check_installed(low_rank=tuning.mode == "lora")
     backbone_folder(tuning.backbone)
 
     def learn(folder: RunFolder, bars: StageBars) -> Head:

@@ -12,6 +12,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,10 @@ def lora(rank: int) -> Any:  # noqa: ANN401 - of peft
     Raises:
         MissingPartError: peft is not installed.
     """
-    return _peft().LoraConfig(
+    check_installed(low_rank=True)
+    from peft import LoraConfig
+
+    return LoraConfig(
         task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=["score"]
     )
 
@@ -156,8 +160,11 @@ def with_lora(model: Any, rank: int) -> Any:  # noqa: ANN401 - of transformers a
     Raises:
         MissingPartError: peft is not installed.
     """
+    changes = lora(rank)
+    from peft import get_peft_model
+
     with quiet():
-        return _peft().get_peft_model(model, lora(rank))
+        return get_peft_model(model, changes)
 
 
 def pad_with_another_token(tokenizer: Any, backbone: str) -> None:  # noqa: ANN401 - of transformers
@@ -175,12 +182,18 @@ def pad_with_another_token(tokenizer: Any, backbone: str) -> None:  # noqa: ANN4
         )
 
 
-def _peft() -> Any:  # noqa: ANN401 - a module
-    try:
-        import peft
-    except ImportError as error:
-        raise MissingPartError(f"training a backbone needs {error.name}: pip install 'palaestra[train]'") from error
-    return peft
+def check_installed(*, low_rank: bool) -> None:
+    """Whether all that a training needs is there, before anything else is done.
+
+    Raises:
+        MissingPartError: it is not.
+    """
+    libraries()
+    for name in ("accelerate", *(["peft"] if low_rank else [])):
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise MissingPartError(f"training a backbone needs {name}: pip install 'palaestra[train]'") from error
 
 
 def _watching(measure: Measure, tell: Tell) -> Any:  # noqa: ANN401 - a class of transformers

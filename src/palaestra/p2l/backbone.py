@@ -76,6 +76,7 @@ def train_backbone(
     """
     config = config.model_copy(update={"kind": kind_for(votes, config.kind), "features": _named(tuning)})
     seen, aside = check_parts(votes, config, tuning)
+    learning.check_installed(low_rank=tuning.mode == "lora")
     folder = work / BACKBONE_FOLDER
     if not (folder / _ABOUT_FILE).is_file():
         _tune(seen, aside, config, tuning, folder, kept=kept, cache=cache, measure=measure, tell=tell)

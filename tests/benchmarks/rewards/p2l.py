@@ -58,8 +58,8 @@ SIMULATED = (
 )
 MOST = 3000
 """Prompts of one file, at most."""
-EPOCHS = 3
-"""Of the language model."""
+TUNING = TuneConfig(mode="lora", learning_rate=3e-4)
+"""Of the language model: one epoch."""
 MODELS = 30
 """Models of one file, at most."""
 ANNOTATOR = "alpaca_eval_gpt4"
@@ -245,7 +245,7 @@ def _said(one: Figure) -> str:
 
 def bench_lm(out: list[str], data: Path, kept: Path) -> None:
     """A language model that is trained with its head, against heads on what stays as it is."""
-    tuning = TuneConfig(mode="lora", epochs=EPOCHS)
+    tuning = TUNING
     votes = some_models(_files(data)["AlpacaEval"]())
     none_PD = np.zeros((len(votes.prompts), 0))
     new_P = np.random.default_rng(0).random(len(votes.prompts)) < 0.3
@@ -289,13 +289,13 @@ def bench_lm(out: list[str], data: Path, kept: Path) -> None:
     about = tuned.about
     lasted = stages["steps"] - stages["steps began"]
     said = (
-        f"AlpacaEval, {trained.kind}: {len(held):,} votes on {len(held.prompts)} held-out prompts, those of `real`. LoRA "
-        f"of rank {about['lora_rank']}, learning rate {about['learning_rate']:g}, {EPOCHS} epochs, {about['steps']} steps "
-        f"of {about['batch']} prompts: {about['votes']:,g} votes on {about['prompts']} prompts; the head from "
-        f"{about['aside_votes']:,g} votes on {about['aside_prompts']} others, where the log loss of the language model's "
-        f"own head was {about['frozen_log_loss']:.4f} before and {about['own_log_loss']:.4f} after. One core: "
-        f"{seconds:.0f} s in all, {lasted:.0f} s of them for the steps after the first. 95% intervals, paired vote by "
-        "vote and clustered by prompt."
+        f"AlpacaEval, {trained.kind}: {len(held):,} votes on {len(held.prompts)} held-out prompts, those of `real`. "
+        f"LoRA of rank {about['lora_rank']}, learning rate {about['learning_rate']:g}, {tuning.epochs} epoch, "
+        f"{about['steps']} steps of {about['batch']} prompts, {about['votes']:,g} votes on {about['prompts']} prompts; "
+        f"the head from {about['aside_votes']:,g} votes on {about['aside_prompts']} others, where the log loss of the "
+        f"language model's own head was {about['frozen_log_loss']:.4f} before and {about['own_log_loss']:.4f} after. "
+        f"One core: {seconds:.0f} s in all, {lasted:.0f} s of them for the steps after the first. 95% intervals, "
+        "paired vote by vote and clustered by prompt."
     )
     out += ["", said]
 
