@@ -36,6 +36,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(make_tiny_llama(tmp_path_factory.mktemp("tiny") / "llama"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "rate", "kind"), [("lora", 1e-2, "bradley-terry"), ("full", 3e-3, "grounded")])
 def test_training_foretells_new_prompts_better_than_the_same_model_frozen(
     tiny: str, tmp_path: Path, mode: Literal["lora", "full"], rate: float, kind: Kind

@@ -43,6 +43,7 @@ def words(folder: Path, out: str, *more: str) -> list[str]:
     return ["p2l", "train", str(folder / "votes.parquet"), "--out", str(folder / out), *given]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_folder(place: Path) -> None:
     started = subprocess.Popen(
         [sys.executable, "-m", "palaestra", *words(place, "killed/run")],
@@ -127,7 +128,7 @@ def test_what_is_not_installed_is_named(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
-    assert run(words(place, str(tmp_path / "run"), "--mode", "lora")) == 2
+    assert run(words(place, str(tmp_path / "run"), "--mode", "lora")) == 3
     assert "needs peft: pip install 'palaestra[train]'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

@@ -143,6 +143,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(tiny: str, tmp
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_outright_goes_on_to_the_same_folder(tiny: str, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import test_backbone as t\n"

@@ -53,25 +53,26 @@ def arguments(
         seed: of the order of rows.
         **more: settings of this kind alone.
     """
-    return kind(
-        output_dir=str(work),
-        per_device_train_batch_size=batch,
-        num_train_epochs=epochs,
-        max_steps=steps or -1,
-        learning_rate=learning_rate,
-        lr_scheduler_type="linear",
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=save_every,
-        save_total_limit=2,
-        bf16=resolved_dtype("auto") == "bfloat16",
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        report_to="none",
-        disable_tqdm=True,
-        seed=seed,
-        **more,
-    )
+    with quiet():
+        return kind(
+            output_dir=str(work),
+            per_device_train_batch_size=batch,
+            num_train_epochs=epochs,
+            max_steps=steps or -1,
+            learning_rate=learning_rate,
+            lr_scheduler_type="linear",
+            logging_steps=1,
+            save_strategy="steps",
+            save_steps=save_every,
+            save_total_limit=2,
+            bf16=resolved_dtype("auto") == "bfloat16",
+            remove_unused_columns=False,
+            dataloader_pin_memory=False,
+            report_to="none",
+            disable_tqdm=True,
+            seed=seed,
+            **more,
+        )
 
 
 def train(trainer: Any, work: Path, measure: Measure, tell: Tell) -> tuple[int, float]:  # noqa: ANN401 - of transformers

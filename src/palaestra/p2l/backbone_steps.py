@@ -103,12 +103,13 @@ def trainer_of(
         transformers.TrainingArguments, work, batch=tuning.batch, epochs=tuning.epochs, steps=tuning.steps,
         learning_rate=tuning.rate, save_every=tuning.save_every, seed=seed,
     )  # fmt: skip
-    return Trainer(
-        model=model,
-        args=args,
-        data_collator=lambda batch: collated(batch, tokenizer.pad_token_id),
-        train_dataset=rows,
-    )
+    with learning.quiet():
+        return Trainer(
+            model=model,
+            args=args,
+            data_collator=lambda batch: collated(batch, tokenizer.pad_token_id),
+            train_dataset=rows,
+        )
 
 
 def collated(batch: list[dict[str, Any]], padding: int) -> dict[str, Any]:

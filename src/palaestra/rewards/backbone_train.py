@@ -171,14 +171,15 @@ def _trainer(
         learning_rate=config.learning_rate, save_every=config.save_every, seed=config.seed,
         gradient_checkpointing=False,
     )  # fmt: skip
-    return Trainer(
-        model=learning.classifier(tokenizer, backbone, 1),
-        args=args,
-        data_collator=lambda batch: _collated(batch, tokenizer.pad_token_id),
-        train_dataset=datasets.Dataset.from_list(examples),
-        processing_class=tokenizer,
-        peft_config=learning.lora(config.lora_rank) if config.method == "lora" else None,
-    )
+    with learning.quiet():
+        return Trainer(
+            model=learning.classifier(tokenizer, backbone, 1),
+            args=args,
+            data_collator=lambda batch: _collated(batch, tokenizer.pad_token_id),
+            train_dataset=datasets.Dataset.from_list(examples),
+            processing_class=tokenizer,
+            peft_config=learning.lora(config.lora_rank) if config.method == "lora" else None,
+        )
 
 
 def _loss(config: BackboneConfig, preferences: Sequence[Preference]) -> Callable[..., Any]:
