@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,7 @@ import numpy as np
 import pytest
 from tiny_llama import make_tiny_llama
 
+from palaestra.cli import run
 from palaestra.errors import InputError
 from palaestra.rewards.backbone_model import BackboneReward
 from palaestra.rewards.backbone_rows import rows_of, tie_strength
@@ -135,6 +141,63 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(tiny: str, tmp
     prompt = (Message.of("user", "what?"),)
     scores = [BackboneReward(tmp_path / name).score([prompt], ["yes"]) for name in ("whole", "again")]
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_outright_goes_on_to_the_same_folder(tiny: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import test_backbone as t\n"
+        "tiny, place = sys.argv[1:]; config = t._config(tiny, save_every=2, steps=20)\n"
+        "t.train_backbone(t._preferences(60), config, Path(place) / 'model', work=Path(place) / 'work')"
+    )
+    (tmp_path / "killed").mkdir()
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, tiny, str(tmp_path / "killed")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    work, end = tmp_path / "killed" / "work", time.monotonic() + 300
+    while not [*work.glob("checkpoint-*/whole")] and time.monotonic() < end and started.poll() is None:
+        time.sleep(0.002)
+    os.kill(started.pid, signal.SIGKILL)
+    said, _ = started.communicate()
+    assert started.returncode == -signal.SIGKILL, said
+    assert not (tmp_path / "killed" / "model").exists()
+    config = _config(tiny, save_every=2, steps=20)
+    for name in ("killed", "whole"):
+        place = tmp_path / name
+        train_backbone(_preferences(60), config, place / "model", work=place / "work")
+    files = sorted(path.name for path in (tmp_path / "whole" / "model").iterdir())
+    assert {"card.md", "model.safetensors", "palaestra.json"} <= set(files)
+    for file in files:
+        one, two = ((tmp_path / name / "model" / file).read_bytes() for name in ("killed", "whole"))
+        assert one == two, file
+
+
+@pytest.mark.parametrize("mode", ["lora", "full"])
+def test_the_command_trains_a_language_model(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    pairs = [{"prompt": f"question {number}", "chosen": "yes +++", "rejected": "no ---"} for number in range(40)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    words = [
+        "reward", "train", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "run"), "--mode", mode,
+        "--features", tiny, "--steps", "4", "--learning-rate", "3e-3",
+    ]  # fmt: skip
+    assert run([*words, "--json", "-"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["schema"], found["steps"]) == ("palaestra.reward-backbone/1", 4)
+    assert said.err == ""
+    assert f"trained ({mode}) by the bradley-terry loss" in (tmp_path / "run" / "model" / "card.md").read_text()
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 4
+    assert BackboneReward(tmp_path / "run" / "model").about["config"]["method"] == mode
+    assert run(words) == 2
+    assert "give --resume to go on" in capsys.readouterr().err
+    assert run([*words, "--html", "page.html", "--overwrite"]) == 2
+    assert "only a head has them" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(tiny: str, tmp_path: Path) -> None:

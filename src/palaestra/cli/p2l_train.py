@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +13,18 @@ from rich.table import Table
 from palaestra import console
 from palaestra.cli.flags import Flag, JsonTarget, again
 from palaestra.cli.stage_bars import StageBars
-from palaestra.p2l.config import TrainConfig
+from palaestra.errors import InputError
+from palaestra.p2l.config import TrainConfig, TuneConfig
 
 if TYPE_CHECKING:
     from palaestra.p2l.head import Head
-    from palaestra.store.runs import RunFolder
+    from palaestra.store.prompted_votes import PromptedVotes
+    from palaestra.store.runs import Again, RunFolder
+
+    Learns = Callable[[RunFolder, StageBars], Head]
 
 Config = Annotated[TrainConfig | None, Parameter(name="*")]
+Tuning = Annotated[TuneConfig | None, Parameter(name="*")]
 
 
 def train(
@@ -26,6 +32,7 @@ def train(
     *,
     out: Path,
     config: Config = None,
+    tuning: Tuning = None,
     prompts: Path | None = None,
     models: Path | None = None,
     baseline: str | None = None,
@@ -34,7 +41,7 @@ def train(
     overwrite: Annotated[bool, Flag] = False,
     json: JsonTarget = None,
 ) -> None:
-    """Learn how good each model is on any prompt. Vectors of prompts stay in OUT: --resume goes on from there.
+    """Learn how good each model is on any prompt. Vectors and checkpoints stay in OUT: --resume goes on from there.
 
     Parameters
     ----------
@@ -55,22 +62,20 @@ def train(
     overwrite
         Begin anew in the folder.
     """
-    from palaestra.gateway import load_models
     from palaestra.p2l.card import card_of, warnings_of
-    from palaestra.p2l.featurizers import featurizer_named
     from palaestra.p2l.model import MODEL
     from palaestra.p2l.train import kind_for
-    from palaestra.p2l.train import train as learn
     from palaestra.store.prompted_votes import read_prompted_votes
 
-    config = config or TrainConfig()
+    config, tuning = config or TrainConfig(), tuning or TuneConfig()
+    _agree(config, tuning, models)
     found = read_prompted_votes(votes, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
     kind_for(found, config.kind)
-    featurizer = featurizer_named(config.features, load_models(models) if models is not None else ())
-    folder = _folder(out, votes, prompts, config, resume=resume, overwrite=overwrite)
+    learn = _on_vectors(found, config, models) if tuning.mode == "head" else _on_backbone(found, config, tuning)
+    folder = _folder(out, votes, prompts, config, tuning, whether=again(resume=resume, overwrite=overwrite))
     with folder.running():
         with StageBars() as bars:
-            head = learn(found, config, featurizer, kept=out / "vectors", tell=bars)
+            head = learn(folder, bars)
         card = card_of(head, out.name)
         shutil.rmtree(out / MODEL, ignore_errors=True)
         head.write(out / MODEL, card)
@@ -82,26 +87,75 @@ def train(
         console.warn(warning)
 
 
+def _agree(config: TrainConfig, tuning: TuneConfig, models: Path | None) -> None:
+    """Whether the flags are all of the one mode.
+
+    Raises:
+        InputError: they are not.
+    """
+    if tuning.mode == "head" and (given := sorted(tuning.model_fields_set - {"mode"})):
+        flag = given[0].replace("_", "-")
+        raise InputError(f"found --{flag} with --mode head: only lora and full have it; --features is of head")
+    if tuning.mode != "head" and ("features" in config.model_fields_set or models is not None):
+        raise InputError(f"found --features or --models with --mode {tuning.mode}, expected --backbone: it is trained")
+
+
+def _on_vectors(votes: PromptedVotes, config: TrainConfig, models: Path | None) -> Learns:
+    from palaestra.gateway import load_models
+    from palaestra.p2l.featurizers import featurizer_named
+    from palaestra.p2l.train import train as learn
+
+    featurizer = featurizer_named(config.features, load_models(models) if models is not None else ())
+    return lambda folder, bars: learn(votes, config, featurizer, kept=folder.path / "vectors", tell=bars)
+
+
+def _on_backbone(votes: PromptedVotes, config: TrainConfig, tuning: TuneConfig) -> Learns:
+    from palaestra.learn.backbone import backbone_folder
+    from palaestra.learn.trainer import check_installed
+    from palaestra.p2l.backbone import check_parts, train_backbone
+
+    check_parts(votes, config, tuning)
+    check_installed(low_rank=tuning.mode == "lora")
+    backbone_folder(tuning.backbone)
+
+    def learn(folder: RunFolder, bars: StageBars) -> Head:
+        work = folder.path / "work"
+        head = train_backbone(
+            votes, config, tuning, work=work, kept=folder.path / "vectors", measure=folder.measure, tell=bars
+        )
+        for checkpoint in work.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+        return head
+
+    return learn
+
+
 def _folder(
-    out: Path, votes: str, prompts: Path | None, config: TrainConfig, *, resume: bool, overwrite: bool
+    out: Path, votes: str, prompts: Path | None, config: TrainConfig, tuning: TuneConfig, *, whether: Again
 ) -> RunFolder:
     from palaestra.store.runs import RunFolder
     from palaestra.store.sources import is_database
 
-    whether = again(resume=resume, overwrite=overwrite)
+    recorded = config.model_dump(mode="json")
+    if tuning.mode != "head":
+        recorded = recorded | tuning.model_dump(mode="json")
+        del recorded["features"]
     inputs = [*([] if is_database(votes) else [votes]), *([prompts] if prompts else [])]
-    return RunFolder(out, "p2l train", config.model_dump(mode="json"), inputs=inputs, seed=config.seed, again=whether)
+    return RunFolder(out, "p2l train", recorded, inputs=inputs, seed=config.seed, again=whether)
 
 
 def _metrics(head: Head) -> dict[str, float]:
     names = ("votes", "prompts", "log_likelihood", "held_out_log_loss", "plain_log_loss", "gain", "gain_se")
-    return {"spread": head.spread} | {name: head.report[name] for name in names if head.report[name] is not None}
+    found = {"spread": head.spread} | {name: head.report[name] for name in names if head.report[name] is not None}
+    if head.tuned is not None:
+        found |= {name: head.tuned.about[name] for name in ("steps", "loss", "frozen_log_loss", "own_log_loss")}
+    return found
 
 
 def _told(head: Head) -> dict[str, Any]:
-    return {"models": list(head.models), "kind": head.kind, "features": head.features, "spread": head.spread} | {
-        name: value for name, value in head.report.items() if name != "iterations"
-    }
+    told = {"models": list(head.models), "kind": head.kind, "features": head.features, "spread": head.spread}
+    told |= {name: value for name, value in head.report.items() if name != "iterations"}
+    return told | ({"tuned": head.tuned.about} if head.tuned else {})
 
 
 def _table(head: Head) -> Table:

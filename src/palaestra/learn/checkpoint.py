@@ -1,7 +1,8 @@
 """What was trained, as a folder: `config.json`, `model.safetensors`, and texts such as `card.md`; whole or not there.
 
 `config.json` says what kind of model this is and holds a hash of the weights, so that a file that was cut short, or
-changed, is refused and not believed. Not here: the folders of transformers, which save themselves.
+changed, is refused and not believed. Not here: the folders of transformers, which save themselves (one may be taken
+along, and is checked by whoever reads it).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def write_checkpoint(
     arrays: Mapping[str, NDArray[Any]],
     *,
     texts: Mapping[str, str] | None = None,
+    folders: Mapping[str, Path] | None = None,
 ) -> None:
     """Write the folder.
 
@@ -48,6 +50,7 @@ def write_checkpoint(
         config: everything but the arrays, as JSON.
         arrays: by name; all finite.
         texts: more files, by name.
+        folders: folders to take along, by the name that they get; their files are linked where the disk can.
 
     Raises:
         InputError: the folder is there with something in it, cannot be written, or an array is not finite.
@@ -67,6 +70,8 @@ def write_checkpoint(
         (part / CONFIG_FILE).write_text(json.dumps(head, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         for name, text in (texts or {}).items():
             (part / name).write_text(text, encoding="utf-8")
+        for name, there in (folders or {}).items():
+            shutil.copytree(there, part / name, copy_function=_linked)
         part.replace(folder)
     except OSError as error:
         raise InputError(
@@ -128,6 +133,14 @@ def _check_finite(where: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{where}: found weights {name!r} that are no numbers, expected finite ones")
+
+
+def _linked(source: str, target: str) -> None:
+    """One file of two names, where the disk can; what is written as a whole never changes in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _safetensors() -> Any:  # noqa: ANN401 - a module

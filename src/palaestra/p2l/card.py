@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from palaestra.p2l.head import Head
 
 
@@ -16,6 +18,8 @@ def card_of(head: Head, name: str) -> str:
         f"- kind: {head.kind}; vectors: {head.features}; components: {head.weights.w_MK.shape[1]}",
         f"- spread of strengths over prompts: {head.spread:g} log odds; members of the ensemble: {len(head.members)}",
     ]
+    if head.tuned is not None:
+        lines += _of_tuned(head.tuned.about)
     if report["tried"]:
         gain, se = report["gain"], report["gain_se"]
         lines += [
@@ -32,6 +36,18 @@ def card_of(head: Head, name: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _of_tuned(about: dict[str, Any]) -> list[str]:
+    how = f"low-rank changes of rank {about['lora_rank']}" if about["mode"] == "lora" else "all weights"
+    steps = f"{about['steps']} steps of {about['batch']} prompts, learning rate {about['learning_rate']:g}"
+    untrained, trained = about["frozen_log_loss"], about["own_log_loss"]
+    return [
+        f"- language model: {about['backbone']}, {how}: {steps}, mean loss {about['loss']:.4f}",
+        f"- learnt from {about['votes']:g} votes on {about['prompts']} prompts, {about['max_tokens']} tokens at most",
+        f"- head, spread and ensemble: from {about['aside_votes']:g} votes on {about['aside_prompts']} other prompts",
+        f"- log loss on these: untrained with a head of its own {untrained:.4f}, trained {trained:.4f}",
+    ]
+
+
 def warnings_of(head: Head) -> list[str]:
     """What the reader should know."""
     said = []
@@ -39,6 +55,8 @@ def warnings_of(head: Head) -> list[str]:
         said.append("No spread above zero foretold held-out prompts better: every prompt gets the same, plain board.")
     if not head.report["converged"]:
         said.append("The fit did not converge; do not use these boards.")
+    if head.tuned is not None and head.tuned.about["own_log_loss"] >= head.tuned.about["frozen_log_loss"]:
+        said.append("Training the language model did not help: untrained, it foretold the prompts set aside as well.")
     if head.report["gain"] is not None and head.spread and head.report["gain"] < 2 * head.report["gain_se"]:
         said.append("The gain on one board for all prompts is within two standard errors of none.")
     return said

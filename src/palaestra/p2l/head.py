@@ -3,7 +3,8 @@
 A prompt's vector x becomes z = (x - mean) basis: its principal components, of which the mean square over the prompts
 of training is one. Strengths are a + W z, the head's number for ties t + v·z; `members` are the same of each member of
 the ensemble. What the head was made from stays beside it: counts of votes by pair and outcome, the plain board, and
-hashes of the prompts, by which an evaluation knows what it may not count.
+hashes of the prompts, by which an evaluation knows what it may not count. A language model that was trained with the
+head lies beside it, in `backbone/`.
 
 Not here: how weights are found (`fitting.py`).
 """
@@ -24,6 +25,7 @@ from palaestra.learn.checkpoint import read_checkpoint, write_checkpoint
 from palaestra.learn.features import Featurizer
 from palaestra.p2l.fitting import Vectors, Weights, tie_parameters
 from palaestra.p2l.model import HEAD, Coefficients, Kind, checked_prompts, load_prompt_boards
+from palaestra.p2l.tuned import BACKBONE_FOLDER, PromptStates, Tuned
 from palaestra.schema import ModelSpec
 
 Floats = NDArray[np.float64]
@@ -82,6 +84,8 @@ class Head:
     counts_OMM: Floats
     asked: NDArray[np.uint64]
     report: dict[str, Any]
+    tuned: Tuned | None = None
+    """The language model that makes the vectors, where it was trained with the head."""
 
     def coefficients_of(self, z_PK: Vectors) -> Coefficients:
         """The coefficients of prompts with these vectors."""
@@ -115,9 +119,10 @@ class Head:
         }  # fmt: skip
         config = {
             "models": list(self.models), "kind": self.kind, "features": self.features, "spread": self.spread,
-            "report": self.report,
+            "report": self.report, **({"tuned": self.tuned.to_dict()} if self.tuned else {}),
         }  # fmt: skip
-        write_checkpoint(folder, HEAD, config, arrays, texts={"card.md": card})
+        folders = {BACKBONE_FOLDER: self.tuned.folder} if self.tuned else None
+        write_checkpoint(folder, HEAD, config, arrays, texts={"card.md": card}, folders=folders)
 
     @classmethod
     def read(cls, folder: str | Path) -> Head:
@@ -141,6 +146,7 @@ class Head:
                 counts_OMM=arrays["counts_OMM"],
                 asked=arrays["asked"],
                 report=config["report"],
+                tuned=Tuned.from_dict(Path(folder), config["tuned"]) if "tuned" in config else None,
             )
         except KeyError as error:
             raise InputError(
@@ -158,7 +164,7 @@ class HeadBoards:
 
     def __init__(self, head: Head, featurize: Callable[[], Featurizer] | None = None) -> None:
         self.head = head
-        self._featurize = featurize or (lambda: _featurizer(head.features))
+        self._featurize = featurize or (lambda: _featurizer(head))
         self._featurizer: Featurizer | None = None
 
     @classmethod
@@ -173,7 +179,7 @@ class HeadBoards:
             InputError: it holds no head, or its weights were cut short or changed.
         """
         head = Head.read(folder)
-        return cls(head, lambda: _featurizer(head.features, specs))
+        return cls(head, lambda: _featurizer(head, specs))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -225,10 +231,10 @@ def prompt_hashes(prompts: Sequence[str]) -> NDArray[np.uint64]:
     return np.sort(np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64))
 
 
-def _featurizer(name: str, specs: Sequence[ModelSpec] = ()) -> Featurizer:
+def _featurizer(head: Head, specs: Sequence[ModelSpec] = ()) -> Featurizer:
     from palaestra.p2l.featurizers import featurizer_named
 
-    return featurizer_named(name, specs)
+    return featurizer_named(head.features, specs) if head.tuned is None else PromptStates(head.tuned)
 
 
 def _arrays(prefix: str, found: Sequence[Weights]) -> dict[str, NDArray[Any]]:

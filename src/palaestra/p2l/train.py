@@ -9,7 +9,7 @@ Not here: the search for a minimum (`fitting.py`), and language models that are 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,26 +76,39 @@ def train_on(
     x_PD: Vectors,
     config: TrainConfig,
     *,
+    projection: Projection | None = None,
+    others: PromptedVotes | None = None,
     tell: Tell = lambda _stage, _done, _all: None,
 ) -> Head:
-    """Train a head on vectors of the prompts that are there already, shape (P, D).
+    """Train a head on vectors of the prompts that are there already.
+
+    Args:
+        votes: with their prompts.
+        x_PD: a vector for each prompt.
+        config: how.
+        projection: from vectors to what the head sees; principal components if left out.
+        others: votes among the same models on prompts whose vectors would flatter the head, because what makes them has
+            seen these votes: they count for the plain board, and for that alone.
+        tell: as of `train`.
 
     Raises:
         InputError: as `train`.
     """
     kind = kind_for(votes, config.kind)
-    projection = Projection.of(x_PD, config.components)
+    projection = projection or Projection.of(x_PD, config.components)
     z_PK = projection(x_PD)
-    sorted_votes = by_prompt(votes)
+    own = by_prompt(votes)
+    everything = own if others is None else by_prompt(joined(votes, others))
+    none_PK = np.zeros((len(everything.prompts), 0), dtype=np.float32)
     with one_thread():
-        choice = choose_spread(sorted_votes, z_PK, kind, config, tell)
-        plain = fit(sorted_votes, z_PK, kind, 0.0)
+        choice = choose_spread(own, z_PK, kind, config, tell, others)
+        plain = fit(everything, none_PK, kind, 0.0)
         start = widened(plain.weights, z_PK.shape[1])
-        found = fit(sorted_votes, z_PK, kind, choice.spread, start=start) if choice.spread else plain
+        found = fit(own, z_PK, kind, choice.spread, start=start) if choice.spread else plain
         tell("head", 1, 1)
         around = members(
-            sorted_votes, z_PK, kind, choice.spread, found.weights, count=config.members, seed=config.seed,
-            tell=lambda done, of: tell("ensemble", done, of),
+            *((own, z_PK) if choice.spread else (everything, none_PK)), kind, choice.spread, found.weights,
+            count=config.members, seed=config.seed, tell=lambda done, of: tell("ensemble", done, of),
         )  # fmt: skip
     size = z_PK.shape[1]
     return Head(
@@ -107,10 +120,20 @@ def train_on(
         members=tuple(one if choice.spread else widened(one, size) for one in around),
         plain=widened(plain.weights, 0),
         spread=choice.spread,
-        counts_OMM=counts_of(votes),
-        asked=prompt_hashes([votes.prompts[p] for p in np.unique(sorted_votes.prompt_B)]),
-        report=_report(sorted_votes, found, choice),
+        counts_OMM=counts_of(everything),
+        asked=prompt_hashes([everything.prompts[p] for p in np.unique(everything.prompt_B)]),
+        report=_report(everything, found, choice),
     )
+
+
+def joined(votes: PromptedVotes, others: PromptedVotes) -> PromptedVotes:
+    """The votes of both, among the same models; the prompts of the second are numbered on, its voters are left out."""
+    names = ("first_B", "second_B", "outcome_B", "weight_B")
+    both = {name: np.concatenate([getattr(votes, name), getattr(others, name)]) for name in names}
+    prompt_B = np.concatenate([votes.prompt_B, others.prompt_B + np.int32(len(votes.prompts))])
+    voter_B = np.concatenate([votes.voter_B, np.full(len(others), -1, dtype=np.int32)])
+    prompts = (*votes.prompts, *others.prompts)
+    return replace(votes, prompts=prompts, prompt_B=prompt_B, voter_B=voter_B, category_P=(), **both)
 
 
 def kind_for(votes: PromptedVotes, kind: str) -> Kind:
@@ -141,32 +164,59 @@ def kind_for(votes: PromptedVotes, kind: str) -> Kind:
     return "rao-kupper" if kind == "rao-kupper" else "grounded" if kind == "grounded" else "bradley-terry"
 
 
-def choose_spread(votes: PromptedVotes, z_PK: Vectors, kind: Kind, config: TrainConfig, tell: Tell) -> Choice:
-    """The spread with the least held-out log loss, from small to large until the loss has risen twice."""
-    if config.spread != "auto":
-        return Choice(float(config.spread), ())
-    prompts = np.unique(votes.prompt_B)
-    if len(prompts) < 2 * config.folds:
+def check_folds(votes: PromptedVotes, config: TrainConfig) -> None:
+    """Whether there are prompts enough to choose the spread.
+
+    Raises:
+        InputError: there are not.
+    """
+    prompts = len(np.unique(votes.prompt_B))
+    if config.spread == "auto" and prompts < 2 * config.folds:
         raise InputError(
-            f"found votes on {len(prompts)} prompts, expected at least {2 * config.folds} to choose the spread by "
+            f"found votes on {prompts} prompts, expected at least {2 * config.folds} to choose the spread by "
             f"{config.folds} folds over prompts; give --spread, or --spread 0 for one board for all prompts"
         )
+
+
+def choose_spread(  # noqa: PLR0917 - of one caller
+    votes: PromptedVotes,
+    z_PK: Vectors,
+    kind: Kind,
+    config: TrainConfig,
+    tell: Tell,
+    others: PromptedVotes | None = None,
+) -> Choice:
+    """The spread with the least held-out log loss, from small to large until the loss has risen twice.
+
+    `others` as of `train_on`.
+    """
+    if config.spread != "auto":
+        return Choice(float(config.spread), ())
+    check_folds(votes, config)
+    prompts = np.unique(votes.prompt_B)
     rng = np.random.default_rng([config.seed, len(prompts)])
     fold_P = np.full(len(z_PK), -1)
     fold_P[prompts] = rng.permutation(len(prompts)) % config.folds
     share = _MOST_CHOOSING / len(votes)
     if share < 1:
         fold_P[prompts[rng.random(len(prompts)) > share]] = -1
-    return _path(votes, z_PK, kind, fold_P, config.folds, tell)
-
-
-def _path(  # noqa: PLR0917 - of one caller
-    votes: PromptedVotes, z_PK: Vectors, kind: Kind, fold_P: NDArray[np.int64], folds: int, tell: Tell
-) -> Choice:
     parts = [
-        (votes.of_prompts((fold_P >= 0) & (fold_P != fold)), votes.of_prompts(fold_P == fold)) for fold in range(folds)
+        (votes.of_prompts((fold_P >= 0) & (fold_P != fold)), votes.of_prompts(fold_P == fold))
+        for fold in range(config.folds)
     ]
-    plain = [fit(seen, z_PK, kind, 0.0, last_slope=_ROUGH).weights for seen, _ in parts]
+    return _path(parts, z_PK, kind, tell, others)
+
+
+def _path(
+    parts: list[tuple[PromptedVotes, PromptedVotes]],
+    z_PK: Vectors,
+    kind: Kind,
+    tell: Tell,
+    others: PromptedVotes | None,
+) -> Choice:
+    known = [seen if others is None else joined(seen, others) for seen, _ in parts]
+    none_PK = np.zeros((len(known[0].prompts), 0), dtype=np.float32)
+    plain = [fit(one, none_PK, kind, 0.0, last_slope=_ROUGH).weights for one in known]
     at = [widened(one, z_PK.shape[1]) for one in plain]
     weight_B = np.concatenate([held.weight_B for _, held in parts])
     prompt_B = np.concatenate([held.prompt_B for _, held in parts])

@@ -22,16 +22,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from palaestra.errors import InputError, MissingPartError
+from palaestra.learn import trainer as learning
 from palaestra.learn.backbone import backbone_folder, conversation_text, encode, libraries, load_tokenizer
+from palaestra.learn.trainer import Measure, Tell
 from palaestra.rewards.backbone_model import ABOUT_FILE, KIND, scores, weights_sha256
 from palaestra.rewards.backbone_rows import Held, Row, held_out_accuracy, rows_of, tie_strength
 from palaestra.schema import Preference
 
-WHOLE = "whole"
-"""A checkpoint has a file of this name once all else of it is there."""
-
 Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "pairwise"]
-Measure = Callable[..., None]
 
 
 class BackboneConfig(BaseModel):
@@ -91,7 +89,7 @@ def train_backbone(
     work: Path,
     cache: Path | None = None,
     measure: Measure = lambda **_values: None,
-    tell: Callable[[int, int], None] = lambda _done, _all: None,
+    tell: Tell = lambda _done, _all: None,
 ) -> Trained:
     """Train, and write the reward's folder, whole or not at all.
 
@@ -113,7 +111,7 @@ def train_backbone(
     _, transformers = libraries()
     transformers.set_seed(config.seed)
     tokenizer = load_tokenizer(config.backbone, cache)
-    _pad_with_another_token(tokenizer, config.backbone)
+    learning.pad_with_another_token(tokenizer, config.backbone)
     rows = rows_of(preferences, config.loss, share=config.held_out, seed=config.seed)
 
     def tokens(preference: Preference) -> list[list[int]]:
@@ -123,11 +121,10 @@ def train_backbone(
     examples = [_example(row, tokens(row.preference)) for row in rows.train]
     trainer = _trainer(config, tokenizer, examples, work, backbone_folder(config.backbone, cache))
     trainer.palaestra_loss = _loss(config, [row.preference for row in rows.train])
-    trainer.add_callback(_callbacks(measure, tell)())
-    done = trainer.train(resume_from_checkpoint=_newest_whole(work))
+    steps, loss = learning.train(trainer, work, measure, tell)
     model = trainer.model.merge_and_unload() if config.method == "lora" else trainer.model
     held = _held(model.eval(), [(row.preference, tokens(row.preference)) for row in rows.held], tokenizer, folder)
-    found = Trained(len(rows.train), rows.left_out, int(done.global_step), float(done.training_loss), held)
+    found = Trained(len(rows.train), rows.left_out, steps, loss, held)
     _write(folder, model, tokenizer, config, found)
     return found
 
@@ -140,10 +137,9 @@ def _trainer(
     backbone: Path,
 ) -> Any:  # noqa: ANN401 - TRL's
     """TRL's trainer with our rows and our losses."""
-    torch, transformers = libraries()
+    torch, _ = libraries()
     try:
         import datasets
-        import peft
         import trl
     except ImportError as error:
         raise MissingPartError(f"training a backbone needs {error.name}: pip install 'palaestra[train]'") from error
@@ -167,93 +163,23 @@ def _trainer(
             reward_BK = rewards_N.new_zeros(rank_BK.shape).masked_scatter(rank_BK > 0, rewards_N)
             loss = self.palaestra_loss(reward_BK, rank_BK, inputs["margin_B"], inputs["weight_B"])
             if not torch.isfinite(loss):
-                raise _diverged("loss", self.state.global_step, str(self.args.output_dir))
+                raise learning.diverged("loss", self.state.global_step, str(self.args.output_dir))
             return (loss, outputs) if return_outputs else loss
 
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        backbone, num_labels=1, dtype=torch.float32, local_files_only=True
-    )
-    model.config.pad_token_id = tokenizer.pad_token_id
-    lora = peft.LoraConfig(
-        task_type="SEQ_CLS",
-        r=config.lora_rank,
-        lora_alpha=2 * config.lora_rank,
-        target_modules="all-linear",
-        modules_to_save=["score"],
-    )
-    return Trainer(
-        model=model,
-        args=_arguments(trl.RewardConfig, config, work),
-        data_collator=lambda batch: _collated(batch, tokenizer.pad_token_id),
-        train_dataset=datasets.Dataset.from_list(examples),
-        processing_class=tokenizer,
-        peft_config=lora if config.method == "lora" else None,
-    )
-
-
-def _arguments(kind: Any, config: BackboneConfig, work: Path) -> Any:  # noqa: ANN401 - TRL's
-    from palaestra.learn.backbone import resolved_dtype
-
-    return kind(
-        output_dir=str(work),
-        per_device_train_batch_size=config.batch,
-        num_train_epochs=config.epochs,
-        max_steps=config.steps or -1,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="linear",
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=config.save_every,
-        save_total_limit=2,
-        bf16=resolved_dtype("auto") == "bfloat16",
+    args = learning.arguments(
+        trl.RewardConfig, work, batch=config.batch, epochs=config.epochs, steps=config.steps,
+        learning_rate=config.learning_rate, save_every=config.save_every, seed=config.seed,
         gradient_checkpointing=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        report_to="none",
-        disable_tqdm=True,
-        seed=config.seed,
-    )
-
-
-def _callbacks(measure: Measure, tell: Callable[[int, int], None]) -> Any:  # noqa: ANN401 - a class of transformers
-    torch, transformers = libraries()
-
-    class Watching(transformers.TrainerCallback):
-        """Tells how it goes, stops at a gradient that is no number, and marks checkpoints that are whole."""
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002
-            tell(state.global_step, state.max_steps)
-            if logs and "loss" in logs:
-                measure(step=state.global_step, loss=float(logs["loss"]), learning_rate=logs["learning_rate"])
-
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002
-            gradients = (each.grad for each in model.parameters() if each.grad is not None)
-            if not all(torch.isfinite(gradient).all() for gradient in gradients):
-                raise _diverged("gradient", state.global_step, args.output_dir)
-
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401, ARG002
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
-
-    return Watching
-
-
-def _diverged(what: str, step: int, work: str) -> InputError:
-    kept = _newest_whole(Path(work))
-    rest = f"the last good checkpoint is {kept}" if kept else "no checkpoint was made yet"
-    return InputError(
-        f"found a {what} that is no number after step {step}, expected a finite one; {rest}; train with a lower "
-        "learning rate"
-    )
-
-
-def _newest_whole(work: Path) -> str | None:
-    """The newest checkpoint that was written to its end; those that were not are thrown away."""
-    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for path in found:
-        if not (path / WHOLE).is_file():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.is_dir()]
-    return str(whole[-1]) if whole else None
+    )  # fmt: skip
+    with learning.quiet():
+        return Trainer(
+            model=learning.classifier(tokenizer, backbone, 1),
+            args=args,
+            data_collator=lambda batch: _collated(batch, tokenizer.pad_token_id),
+            train_dataset=datasets.Dataset.from_list(examples),
+            processing_class=tokenizer,
+            peft_config=learning.lora(config.lora_rank) if config.method == "lora" else None,
+        )
 
 
 def _loss(config: BackboneConfig, preferences: Sequence[Preference]) -> Callable[..., Any]:
@@ -306,17 +232,6 @@ def _collated(batch: Sequence[dict[str, Any]], padding: int) -> dict[str, Any]:
         "margin_B": torch.tensor([each["margin"] for each in batch]),
         "weight_B": torch.tensor([each["weight"] for each in batch]),
     }
-
-
-def _pad_with_another_token(tokenizer: Any, backbone: str) -> None:  # noqa: ANN401 - of transformers
-    """Classifiers look for the last token that is not padding: if that ends turns too, they would miss the end."""
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        tokenizer.pad_token = tokenizer.unk_token
-    if tokenizer.pad_token_id in {None, tokenizer.eos_token_id}:
-        raise InputError(
-            f"found no token in the tokenizer of {backbone} that could pad, expected a pad_token or unk_token other "
-            "than eos_token; set one in its tokenizer_config.json"
-        )
 
 
 def _held(model: Any, rows: list[tuple[Preference, list[list[int]]]], tokenizer: Any, folder: Path) -> Held | None:  # noqa: ANN401

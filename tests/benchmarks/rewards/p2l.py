@@ -9,6 +9,8 @@ board      milliseconds of one prompt's board after its vector
 
 newcomer   models that join a trained head with few votes, against a board of the same votes
 hidden     `real` with the hidden states of SmolLM2 for vectors; slow, and only by name
+lm         SmolLM2 trained with its head on AlpacaEval, against itself untrained and MiniLM, on the prompts of `real`;
+           slow, and only by name
 
 Each part may be run by itself (`--only`); it then takes the place of its own section of the page.
 """
@@ -32,16 +34,20 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
+from palaestra.learn.backbone import backbone_folder
 from palaestra.learn.features import features
 from palaestra.p2l.aggregate import board_of
+from palaestra.p2l.backbone import train_backbone
 from palaestra.p2l.cold_start import with_newcomer
-from palaestra.p2l.config import TrainConfig
+from palaestra.p2l.config import TrainConfig, TuneConfig
 from palaestra.p2l.evaluate import Evaluation, Figure, evaluate, renumbered
 from palaestra.p2l.featurizers import featurizer_named
-from palaestra.p2l.fitting import Weights
+from palaestra.p2l.fitting import Weights, losses_of
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.leaderboard import leaderboard
 from palaestra.p2l.train import train_on
+from palaestra.p2l.tuned import PromptStates, Tuned
+from palaestra.stats.clustered import mean
 from palaestra.store.prompted_votes import PromptedVotes, read_prompted_votes
 
 SIMULATED = (
@@ -52,6 +58,8 @@ SIMULATED = (
 )
 MOST = 3000
 """Prompts of one file, at most."""
+TUNING = TuneConfig(mode="lora", learning_rate=3e-4)
+"""Of the language model: one epoch."""
 MODELS = 30
 """Models of one file, at most."""
 ANNOTATOR = "alpaca_eval_gpt4"
@@ -235,6 +243,63 @@ def _said(one: Figure) -> str:
     return f"{one.value:+.4f} [{one.lower:+.4f}, {one.upper:+.4f}]"
 
 
+def bench_lm(out: list[str], data: Path, kept: Path) -> None:
+    """A language model that is trained with its head, against heads on what stays as it is."""
+    tuning = TUNING
+    votes = some_models(_files(data)["AlpacaEval"]())
+    none_PD = np.zeros((len(votes.prompts), 0))
+    new_P = np.random.default_rng(0).random(len(votes.prompts)) < 0.3
+    (seen, _), (held, _) = (part(votes, none_PD, chosen_P) for chosen_P in (~new_P, new_P))
+    fit, stages = TrainConfig(members=0), dict[str, float]()
+    began = time.perf_counter()
+
+    def tell(stage: str, done: int, of: int) -> None:
+        stages.setdefault(f"{stage} began", time.perf_counter() - began)
+        if done == of:
+            stages[stage] = time.perf_counter() - began
+        print(f"{stage} {done}/{of} {time.perf_counter() - began:.0f} s", file=sys.stderr)
+
+    trained = train_backbone(seen, fit, tuning, work=kept / "lm", kept=kept, tell=tell)
+    seconds = time.perf_counter() - began
+    tuned = trained.tuned
+    assert tuned is not None
+    untrained = PromptStates(Tuned.of(backbone_folder(tuning.backbone), tuning, {}))
+    rivals = {"SmolLM2, untrained": untrained, "MiniLM": featurizer_named("local:minilm")}
+    heads = {name: train_on(seen, features(maker, seen.prompts, kept), fit) for name, maker in rivals.items()}
+    states = PromptStates(tuned)
+    heads = {"SmolLM2, trained": trained, **heads}
+    z_held = {
+        name: heads[name].projection(features(maker, held.prompts, kept))
+        for name, maker in {"SmolLM2, trained": states, **rivals}.items()
+    }
+    flattered = train_on(seen, features(states, seen.prompts, kept), fit)
+    heads["SmolLM2, trained, head on all prompts"] = flattered
+    z_held["SmolLM2, trained, head on all prompts"] = flattered.projection(features(states, held.prompts, kept))
+    loss_B = {name: losses_of(head.weights, z_held[name], held, head.kind) for name, head in heads.items()}
+    plain = losses_of(heads["MiniLM"].plain, np.zeros((len(held.prompts), 0), dtype=np.float32), held, trained.kind)
+    loss_B["one board"] = plain
+    names = ("method", "log loss", "gain on one board", "gain of the trained one on it")
+    out += [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for name, one_B in loss_B.items():
+        spread = f" (spread {heads[name].spread:g})" if name in heads else ""
+        gains = [mean(against - ours, held.prompt_B, 0.95, held.weight_B) for against, ours in (
+            (plain, one_B), (one_B, loss_B["SmolLM2, trained"]))]  # fmt: skip
+        cells = ["" if not one.value else f"{one.value:+.4f} [{one.lower:+.4f}, {one.upper:+.4f}]" for one in gains]
+        out.append(f"| {name}{spread} | {np.average(one_B, weights=held.weight_B):.4f} | {cells[0]} | {cells[1]} |")
+    about = tuned.about
+    lasted = stages["steps"] - stages["steps began"]
+    said = (
+        f"AlpacaEval, {trained.kind}: {len(held):,} votes on {len(held.prompts)} held-out prompts, those of `real`. "
+        f"LoRA of rank {about['lora_rank']}, learning rate {about['learning_rate']:g}, {tuning.epochs} epoch, "
+        f"{about['steps']} steps of {about['batch']} prompts, {about['votes']:,g} votes on {about['prompts']} prompts; "
+        f"the head from {about['aside_votes']:,g} votes on {about['aside_prompts']} others, where the log loss of the "
+        f"language model's own head was {about['frozen_log_loss']:.4f} before and {about['own_log_loss']:.4f} after. "
+        f"One core: {seconds:.0f} s in all, {lasted:.0f} s of them for the steps after the first. 95% intervals, "
+        "paired vote by vote and clustered by prompt."
+    )
+    out += ["", said]
+
+
 def bench_newcomer(out: list[str]) -> None:
     """Models that join a trained head with few votes, against the board of the same votes."""
     old, new, prompts = 30, 20, 4000
@@ -331,6 +396,7 @@ PARTS = {
     "simulated": "Simulated truth",
     "real": "Real outcomes and verdicts, prompts held out",
     "hidden": "The same with hidden states",
+    "lm": "A language model trained with its head",
     "newcomer": "A new model with few votes",
     "board": "What one prompt's board costs",
     "cost": "What training costs",
@@ -347,6 +413,8 @@ def bench(name: str, out: list[str], data: Path, kept: Path) -> None:
         bench_board(out)
     elif name == "cost":
         bench_cost(out)
+    elif name == "lm":
+        bench_lm(out, data, kept)
     else:
         bench_real(out, data, kept, "local:minilm" if name == "real" else "gguf:smollm2")
 
@@ -360,7 +428,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[4] / "shared" / "data")
     given = parser.parse_args()
     known = sections(given.out.read_text()) if given.out and given.out.is_file() else {}
-    for name in given.only or [name for name in PARTS if name != "hidden"]:
+    for name in given.only or [name for name in PARTS if name not in {"hidden", "lm"}]:
         title = PARTS[name]
         load, out = os.getloadavg()[0], []
         bench(name, out, given.data, given.vectors)
