@@ -63,6 +63,7 @@ bench-rewards: setup  ## rewards, their evaluation, prompt boards and routing, i
 	$(BIN)/python tests/benchmarks/rewards/ppe.py --out docs/benchmarks/ppe.md
 	$(BIN)/python tests/benchmarks/rewards/p2l.py --out docs/benchmarks/p2l.md
 	$(BIN)/python tests/benchmarks/rewards/routing.py --out docs/benchmarks/routing.md
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/rewards/downstream.py --out docs/benchmarks/ppe_downstream.md --picture docs/images/ppe-downstream.png
 
 pictures: setup  ## make the pictures of the ranking pages anew, and print the numbers that they show
 	$(BIN)/python docs/images/make_ranking.py

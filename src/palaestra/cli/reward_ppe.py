@@ -51,7 +51,8 @@ def ppe(
     pairs
         Files of RewardBench, RM-Bench, JudgeBench, LLMBar, or any pairs of which one is better, also as NAME=FILE.
     downstream
-        What became of models optimised against these rewards: rows of reward, score, and result.
+        What became of models optimised against these rewards: rows of reward, score, and result; runs of one thing
+        differ in their seed, and are averaged.
     keep
         A folder in which answers are kept as they come: what was killed goes on from there.
     all_figures
@@ -90,7 +91,8 @@ def ppe(
 
         write_ppe_page(html, found)
         console.note(f"The page is in {html}")
-    console.give(found.to_dict(), json, _table(found, all_figures=all_figures))
+    later = [_foretold(found, all_figures=all_figures)] if found.downstream else []
+    console.give(found.to_dict(), json, _table(found, all_figures=all_figures), *later)
     for warning in found.warnings:
         console.warn(warning)
 
@@ -159,6 +161,23 @@ def _table(found: ProxyEvaluation, *, all_figures: bool) -> Table:
     )
     table = Table(*HEADS, caption=caption)
     for row in figure_rows(shown):
+        table.add_row(*row)
+    return table
+
+
+def _foretold(found: ProxyEvaluation, *, all_figures: bool) -> Table:
+    from palaestra.rewards.ppe.downstream import LOW_QUARTILE
+    from palaestra.rewards.ppe.page import FORETOLD_HEADS, foretold_rows
+
+    totals = _TOTALS | {LOW_QUARTILE}
+    shown = [one for one in found.downstream if all_figures or one.domain in totals]
+    settings = found.settings
+    caption = (
+        f"what foretold the outcome, more being better; {100 * settings.confidence:g}% intervals over other rewards; "
+        "the best of many metrics is best by luck too"
+    )
+    table = Table(*FORETOLD_HEADS, caption=caption)
+    for row in foretold_rows(shown or found.downstream):
         table.add_row(*row)
     return table
 

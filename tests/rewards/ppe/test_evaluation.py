@@ -12,7 +12,7 @@ from palaestra.errors import InputError
 from palaestra.recipes.proxy_board import VerdictProxy, bradley_terry_board
 from palaestra.rewards.ppe.benches import SECTIONS, bench_of
 from palaestra.rewards.ppe.correctness import domains_of, scored_outcome
-from palaestra.rewards.ppe.downstream import foretold
+from palaestra.rewards.ppe.downstream import foretold, read_results
 from palaestra.rewards.ppe.evaluation import PpeConfig, ProxyEvaluation, evaluate
 from palaestra.rewards.ppe.proxies import ComparingFunction, Pair, ScoringFunction, function_proxy
 from palaestra.rewards.ppe.resampling import Figure
@@ -380,3 +380,34 @@ def test_the_command_gives_figures_and_a_page(tmp_path: Path) -> None:
     assert "The best of K" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert run(["reward", "ppe", "rule:length"]) == 2
+
+
+def test_downstream_results_are_means_over_seeds_and_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = {"a": 1.0, "b": 0.6, "c": -0.6, "d": -1.0}
+    rng = np.random.default_rng(0)
+    for name, sign in named.items():
+        write_lines(
+            tmp_path / f"{name}.jsonl",
+            [{"id": one.id, "scores": [sign * each + rng.normal(0, 0.5) for each in one.right]} for one in samples(20)],
+        )
+    rows = [{"reward": name, "seed": seed, "score": sign + seed} for name, sign in named.items() for seed in (-1, 1)]
+    write_lines(tmp_path / "results.jsonl", rows)
+    assert read_results(tmp_path / "results.jsonl") == {"downstream": pytest.approx(named)}
+    write_lines(
+        tmp_path / "long.jsonl",
+        [
+            {"question_id": one.id, "prompt": "?", "response": reply, "correct": int(right)}
+            for one in samples(20)
+            for reply, right in zip(one.replies, one.right, strict=True)
+        ],
+    )
+    proxies = [f"{name}=by-id:{tmp_path / name}.jsonl" for name in named]
+    ask = ["reward", "ppe", *proxies, "--correctness", str(tmp_path / "long.jsonl"), "--rounds", "100"]
+    assert run([*ask, "--downstream", str(tmp_path / "results.jsonl")]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "downstream" in line and " auc " in line]
+    assert "+1.00" in line
+    write_lines(tmp_path / "results.jsonl", [*rows, rows[0]])
+    with pytest.raises(InputError, match="row 9: found 'a'"):
+        read_results(tmp_path / "results.jsonl")

@@ -51,10 +51,13 @@ class Foretold(Struct):
 def read_results(path: str | Path) -> dict[str, dict[str, float]]:
     """What became of the models: by result, and by reward; from rows of reward, score, and result if there are several.
 
+    Rows of one reward and result that differ in their `seed` are runs of one thing: their mean is the result.
+
     Raises:
-        InputError: a row lacks a column, its score is no finite number, or a reward has two scores of one result.
+        InputError: a row lacks a column, its score is no finite number, or a reward has two scores of one result and
+            seed.
     """
-    found: dict[str, dict[str, float]] = {}
+    runs: dict[str, dict[str, dict[str, float]]] = {}
     for line, row in enumerate(read_rows(path, "downstream results"), start=1):
         try:
             reward, score = str(row["reward"]), float(row["score"])
@@ -62,11 +65,18 @@ def read_results(path: str | Path) -> dict[str, dict[str, float]]:
             raise InputError(
                 f"{path}: row {line}: {error}; expected reward and score (a number), and result"
             ) from error
-        of_result = found.setdefault(str(row.get("result") or "downstream"), {})
-        if reward in of_result or not np.isfinite(score):
-            raise InputError(f"{path}: row {line}: found {reward!r} with {score}, expected one finite score a reward")
-        of_result[reward] = score
-    return found
+        seeds = runs.setdefault(str(row.get("result") or "downstream"), {}).setdefault(reward, {})
+        seed = str(row.get("seed"))
+        if seed in seeds or not np.isfinite(score):
+            raise InputError(
+                f"{path}: row {line}: found {reward!r} with {score}, expected one finite score a reward (and seed, if "
+                "there is such a column)"
+            )
+        seeds[seed] = score
+    return {
+        result: {reward: float(np.mean(list(seeds.values()))) for reward, seeds in of_reward.items()}
+        for result, of_reward in runs.items()
+    }
 
 
 def foretold(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from palaestra.pictures.page import checked_path, picture, scrolling, whole_page, write_page
 from palaestra.rewards.ppe.charts import curves_chart, figures_chart, foretold_chart
+from palaestra.rewards.ppe.downstream import Foretold
 from palaestra.rewards.ppe.evaluation import ProxyEvaluation
 from palaestra.rewards.ppe.resampling import Figure, Side
 
@@ -59,6 +60,19 @@ def figure_rows(found: Sequence[Figure]) -> list[tuple[str, ...]]:
 HEADS = ("domain", "metric", "proxy", "value", "interval", "gap", "interval", "from")
 
 
+def foretold_rows(found: Sequence[Foretold]) -> list[tuple[str, ...]]:
+    """Cells of a table of what foretold the outcome, the highest of Spearman's correlations first."""
+    return [
+        (one.result, one.side, one.domain, one.metric.replace("_", " "), said(one.spearman, "+.2f"),
+         span(one.spearman_lower, one.spearman_upper, "+.2f"), said(one.pearson, "+.2f"),
+         span(one.pearson_lower, one.pearson_upper, "+.2f"), f"{one.rewards}")
+        for one in sorted(found, key=lambda one: (one.result, -(one.spearman or 0)))
+    ]  # fmt: skip
+
+
+FORETOLD_HEADS = ("result", "side", "domain", "metric", "Spearman", "interval", "Pearson", "interval", "rewards")
+
+
 def said(value: float | None, form: str = ".3f") -> str:
     """A number, or nothing."""
     return "" if value is None else f"{value:{form}}"
@@ -89,14 +103,7 @@ def _table(title: str, found: ProxyEvaluation, rows: Sequence[Figure]) -> str:
 def _foretold_table(found: ProxyEvaluation) -> str:
     if not found.downstream:
         return ""
-    heads = ("result", "side", "domain", "metric", "Pearson", "interval", "Spearman", "interval", "rewards")
-    rows = [
-        (one.result, one.side, one.domain, one.metric.replace("_", " "), said(one.pearson, ".2f"),
-         span(one.pearson_lower, one.pearson_upper, ".2f"), said(one.spearman, ".2f"),
-         span(one.spearman_lower, one.spearman_upper, ".2f"), f"{one.rewards}")
-        for one in sorted(found.downstream, key=lambda one: -(one.pearson or 0))
-    ]  # fmt: skip
-    table = _html("downstream", heads, rows, names=4)
+    table = _html("downstream", FORETOLD_HEADS, foretold_rows(found.downstream), names=4)
     return f"<details><summary>What foretold the outcome: every correlation</summary>{table}</details>"
 
 
