@@ -40,6 +40,12 @@ class Call(Struct):
     """Tells apart requests that are meant to be made again: the first sample, the second one."""
     _key: tuple[ModelSpec, str] | None = PrivateAttr(default=None)
 
+    def key(self, spec: ModelSpec) -> str:
+        """See `call_key`; the last one is kept."""
+        if self._key is None or self._key[0] is not spec:
+            self._key = spec, _hashed(spec, self)
+        return self._key[1]
+
     def sampling(self, key: str) -> Sampling:
         """What the gateway is asked for."""
         return Sampling(
@@ -66,9 +72,11 @@ class Reply(Struct):
 
 
 def call_key(spec: ModelSpec, call: Call) -> str:
-    """SHA-256 over what the endpoint is sent: two calls with one key are one request. A call keeps its last one."""
-    if call._key is not None and call._key[0] is spec:
-        return call._key[1]
+    """SHA-256 over what the endpoint is sent: two calls with one key are one request."""
+    return call.key(spec)
+
+
+def _hashed(spec: ModelSpec, call: Call) -> str:
     sent = [
         spec.endpoint,
         spec.api_name or spec.name,
@@ -82,9 +90,7 @@ def call_key(spec: ModelSpec, call: Call) -> str:
         call.draw,
         [[message.role, message.text] for message in call.messages],
     ]
-    key = hashlib.sha256(json.dumps(sent, ensure_ascii=False).encode()).hexdigest()
-    call._key = spec, key
-    return key
+    return hashlib.sha256(json.dumps(sent, ensure_ascii=False).encode()).hexdigest()
 
 
 class Order(Struct):

@@ -171,7 +171,7 @@ def outcome_weights(rows: Rows) -> Floats:
         return float(weight_B[0]) * np.array(
             [np.count_nonzero(rows.outcome_B == outcome) for outcome in range(4)], dtype=float
         )
-    return np.bincount(rows.outcome_B, weight_B, minlength=4)
+    return np.bincount(rows.outcome_B, weight_B, minlength=4).astype(float)
 
 
 def drawn(rows: Rows, resampling: Resampling) -> NDArray[np.bool_]:
