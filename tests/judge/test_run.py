@@ -394,7 +394,7 @@ def test_a_run_that_is_killed_again_and_again_gives_the_same_files_and_pays_once
         subprocess.run([*command, "--out", "whole"], cwd=tmp_path, check=True, capture_output=True)
         made = dict(till.asked)
         till.asked.clear()
-        kills = run_killed([*command, "--out", "run"], tmp_path, till, kills=40, further=9)
+        kills = run_killed([*command, "--out", "run"], tmp_path, till, kills=12, further=9)
         assert kills >= 5
         assert dict(till.asked) == made, "every request was made once"
     assert made_files(tmp_path / "run") == made_files(tmp_path / "whole")
