@@ -272,9 +272,6 @@ def bench_lm(out: list[str], data: Path, kept: Path) -> None:
         name: heads[name].projection(features(maker, held.prompts, kept))
         for name, maker in {"SmolLM2, trained": states, **rivals}.items()
     }
-    flattered = train_on(seen, features(states, seen.prompts, kept), fit)
-    heads["SmolLM2, trained, head on all prompts"] = flattered
-    z_held["SmolLM2, trained, head on all prompts"] = flattered.projection(features(states, held.prompts, kept))
     loss_B = {name: losses_of(head.weights, z_held[name], held, head.kind) for name, head in heads.items()}
     plain = losses_of(heads["MiniLM"].plain, np.zeros((len(held.prompts), 0), dtype=np.float32), held, trained.kind)
     loss_B["one board"] = plain
@@ -287,7 +284,7 @@ def bench_lm(out: list[str], data: Path, kept: Path) -> None:
         cells = ["" if not one.value else f"{one.value:+.4f} [{one.lower:+.4f}, {one.upper:+.4f}]" for one in gains]
         out.append(f"| {name}{spread} | {np.average(one_B, weights=held.weight_B):.4f} | {cells[0]} | {cells[1]} |")
     about = tuned.about
-    lasted = stages["steps"] - stages["steps began"]
+    lasted = stages.get("steps", 0) - stages.get("steps began", 0)
     said = (
         f"AlpacaEval, {trained.kind}: {len(held):,} votes on {len(held.prompts)} held-out prompts, those of `real`. "
         f"LoRA of rank {about['lora_rank']}, learning rate {about['learning_rate']:g}, {tuning.epochs} epoch, "
