@@ -1,6 +1,6 @@
 """Which metric of a reward foretold what it does to a model? Writes docs/benchmarks/ppe_downstream.md.
 
-A small language model is trained here, some twenty rewards of different quality are made for it, and each is evaluated
+A small language model is trained here, 21 rewards of different quality are made for it, and each is evaluated
 by `palaestra.rewards.ppe`: seven metrics against (simulated) people's votes, five against the truth. Then the model is
 really optimised against each one on other prompts: the best of N replies, and policy gradients from several seeds.
 What comes of it is counted by a verifier. Last, of every metric, Spearman's correlation with the gain over the rewards
@@ -92,7 +92,7 @@ def over_optimised(found: Found) -> list[str]:
 
     def named(fell: Mapping[str, bool]) -> str:
         return (
-            f"{sum(fell.values())} of {len(fell)}: {', '.join(name for name, does in fell.items() if does) or 'none'}."
+            f"{sum(fell.values())} of {len(fell)}: {'; '.join(name for name, does in fell.items() if does) or 'none'}."
         )
 
     up = {name: reward_gain(one) > 0 and one.gains()[RL] < -0.01 for name, one in found.outcomes.items()}

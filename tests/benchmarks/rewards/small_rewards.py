@@ -1,4 +1,4 @@
-"""Twenty rewards of different quality for the small tasks, of which one is the truth and one is chance.
+"""21 rewards of different quality for the small tasks, of which one is the truth and one is chance.
 
 Trained ones start from the language model's own body and learn by Bradley and Terry's loss from pairs of its replies,
 as usual (Ouyang et al., 2022); they differ in pairs, in labels turned round, and in who labelled. Others are rules.
@@ -167,7 +167,7 @@ def nets(model: SmallGpt, prompts: list[str], most: int, seed: int) -> dict[str,
 
 
 def all_rewards(model: SmallGpt, prompts: list[str], most: int, seed: int) -> list[SmallReward]:
-    """The twenty, the verifier first."""
+    """All 21, the verifier first."""
     trained_ones = nets(model, prompts, most, seed)
     best, second = list(trained_ones.values())[:2]
     spread = float(np.std(second(prompts, sampled(model, prompts, seed + 99))))
