@@ -211,14 +211,13 @@ def draw(known: dict[str, str], path: Path) -> None:
         for name, *ends in row.findall(part)
     ]  # fmt: skip
     y = alt.Y("reward:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=260))
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=y, color=alt.condition("datum.ours", alt.value(FIRST), alt.value(SOFT))
-    )
+    base = alt.Chart().encode(y=y, color=alt.condition("datum.ours", alt.value(FIRST), alt.value(SOFT)))
     x = alt.X("lower:Q", scale=alt.Scale(zero=False), title="pairs ranked as people did, %")
     layers = alt.layer(
-        alt.Chart(alt.Data(values=rows)).mark_rule(color=INK, strokeWidth=1).encode(x="coin:Q"),
+        alt.Chart().mark_rule(color=INK, strokeWidth=1).encode(x="coin:Q"),
         base.mark_rule(strokeWidth=1.6).encode(x=x, x2="upper:Q"),
         base.mark_point(filled=True, size=48, opacity=1).encode(x="value:Q"),
+        data=alt.Data(values=rows),
     ).properties(width=420, height=alt.Step(22))
     header = alt.Header(orient="top", labelAnchor="start", title=None)
     chart = layers.facet(alt.Facet("data:N", sort=list(known), header=header), columns=1)
