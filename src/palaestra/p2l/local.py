@@ -21,8 +21,8 @@ from palaestra.p2l.fitting import Vectors, fit, tie_parameters
 from palaestra.p2l.kernel import vote_losses
 from palaestra.p2l.model import VOTE_MODELS, Kind
 from palaestra.stats.newton import one_thread
-from palaestra.stats.passes import Parameters, score_and_information
-from palaestra.stats.rows import sorted_rows
+from palaestra.stats.passes import Parameters, log_likelihood, score_and_information
+from palaestra.stats.rows import Rows, sorted_rows
 from palaestra.store.prompted_votes import PromptedVotes
 
 Floats = NDArray[np.float64]
@@ -33,6 +33,7 @@ LEANS = (0.25, 0.5, 1.0, 2.0)
 """How far a local board may leave the plain one a priori, log odds."""
 _FOLDS = 3
 _MOST_STEPS = 30
+_MOST_HALVINGS = 30
 _MOST_CHOOSING = 1500
 """Held-out prompts that choose settings, at most."""
 
@@ -136,12 +137,30 @@ def shrunk(kind: Kind, votes: PromptedVotes, mine: Places, plain: _Plain, lean: 
         if kind == "grounded":  # not concave: where it bends up, its bound from below steps in
             value_M, vector_MM = np.linalg.eigh(information_MM)
             step_M = vector_MM @ ((vector_MM.T @ score_M) / np.maximum(np.abs(value_M), precision / 2))
+            step_M = _upwards(step_M, lambda to_M: _posterior(rows, to_M, plain, precision), theta_M)
         else:
             step_M = cho_solve(cho_factor(information_MM, lower=True), score_M)
         theta_M = theta_M + step_M
         if np.abs(step_M).max() < 1e-7:  # noqa: PLR2004 - natural units
             break
     return theta_M
+
+
+def _posterior(rows: Rows, theta_M: Floats, plain: _Plain, precision: float) -> float:
+    """The logarithm of the grounded likelihood times the prior, up to a constant."""
+    said = log_likelihood(rows, VOTE_MODELS["grounded"], Parameters(theta_M, np.zeros(0), plain.shape))
+    return said - 0.5 * precision * float(np.square(theta_M - plain.theta_M).sum())
+
+
+def _upwards(step_M: Floats, value: Callable[[Floats], float], theta_M: Floats) -> Floats:
+    """The step, halved until it no longer goes down; a whole one may leap to where all chances are nought."""
+    before = value(theta_M)
+    for _ in range(_MOST_HALVINGS):
+        after = value(theta_M + step_M)
+        if after >= before - 1e-12 * abs(before):
+            return step_M
+        step_M = step_M / 2
+    return np.zeros_like(step_M)
 
 
 def _plain(kind: Kind, votes: PromptedVotes) -> _Plain:
