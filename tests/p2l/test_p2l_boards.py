@@ -18,6 +18,7 @@ from scipy.special import expit
 from palaestra.cli import run
 from palaestra.errors import InputError
 from palaestra.p2l.aggregate import board_of, expected_table, wins_of
+from palaestra.p2l.card import warnings_of
 from palaestra.p2l.config import TrainConfig
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.leaderboard import leaderboard, strengths
@@ -223,3 +224,31 @@ def test_a_prompt_asked_twice_has_the_board_of_asking_once(kind: Kind) -> None:
     once, twice = board_of(kind, found), board_of(kind, found.of(np.array([0, 0])))
     assert once.beta_M == pytest.approx(twice.beta_M, abs=1e-7)
     assert once.eta == (None if twice.eta is None else pytest.approx(twice.eta, abs=1e-6))
+
+
+def test_models_that_never_met_are_told_apart() -> None:
+    """Two sets of two: nothing says how they compare, and the board does not pretend to know."""
+    made = world(prompts=100, models=4, votes=1500)
+    votes = made.votes
+    within_B = votes.first_B // 2 == votes.second_B // 2
+    config = TrainConfig(spread=0, members=4)
+    head = train_on(votes.take(within_B), made.x_PD, config)
+    found = leaderboard(HeadBoards(head, lambda: Vectors(made.x_PD)), ["1"])
+    assert found.components == (("m0", "m1"), ("m2", "m3"))
+    assert "2 sets of models that never met" in " ".join(found.warnings)
+    assert any("2 sets of models" in said for said in warnings_of(head))
+    whole = train_on(votes, made.x_PD, config)
+    assert whole.parts == (("m0", "m1", "m2", "m3"),)
+    assert (whole.outside, whole.doubts) == ((), ())
+    assert warnings_of(whole) == ["The spread given is zero: every prompt gets the same, plain board."]
+
+
+def test_a_model_that_only_won_is_named() -> None:
+    made = world(prompts=100, models=4, votes=1500)
+    votes = made.votes
+    won_B = np.where(votes.outcome_B == 0, votes.first_B, votes.second_B) == 3
+    met_B = (votes.first_B == 3) | (votes.second_B == 3)
+    head = train_on(votes.take(won_B | ~met_B), made.x_PD, TrainConfig(spread=0, members=0))
+    assert head.outside == ("m3",)
+    assert len(head.parts) == 1
+    assert "No vote bounds the strength of m3:" in head.doubts[0]

@@ -93,17 +93,25 @@ def record_of(
     return Leaderboard(
         category=category,
         models=_LINES.validate_python([dict(zip(fields, row, strict=True)) for row in rows]),
-        components=(tuple(boards.models),),
+        components=boards.head.parts if isinstance(boards, HeadBoards) else (tuple(boards.models),),
         settings={
             "method": "prompt-to-leaderboard", "kind": boards.kind, "confidence": confidence, "seed": seed,
             "prompts": len(prompts), "tie_parameter": found.eta,
         },
         data=VoteData(votes=float(votes["votes"].sum() / 2), sha256=_hash(prompts)),
         fit=_fit(boards, found),
-        warnings=() if found.draws_RM is not None else ("Trained without an ensemble: there are no intervals.",),
+        warnings=_warnings(boards, found),
         usable=_usable(boards, found, level, confidence),
         covariance=tuple(map(tuple, covariance_MM[np.ix_(order, order)].tolist())),
     )  # fmt: skip
+
+
+def _warnings(boards: PromptBoards, found: SetBoard) -> tuple[str, ...]:
+    doubts = boards.head.doubts if isinstance(boards, HeadBoards) else ()
+    return (
+        *doubts,
+        *(() if found.draws_RM is not None else ("Trained without an ensemble: there are no intervals.",)),
+    )
 
 
 def _root(found: SetBoard) -> Floats:

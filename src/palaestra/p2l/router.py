@@ -96,6 +96,8 @@ class Router:
         config: what may be spent.
         opponents: how often each model of the boards is met, by name, those left out never; all alike, if None.
 
+    `notes` say what had to be supposed, and what the votes do not say of the models.
+
     Raises:
         InputError: a model or opponent that the boards do not know, or opponents that are never met.
     """
@@ -117,6 +119,8 @@ class Router:
                 )
         self._columns = [place[name] for name in self.models]
         self.opponents_M = _shares(boards.models, opponents)
+        head = getattr(boards, "head", None)
+        self.notes = (*costs.notes, *(head.doubts if head is not None else ()))
 
     def outlook(self, prompts: Sequence[str], lengths: Sequence[int] | None = None) -> Outlook:
         """What the models are worth and cost.
