@@ -50,7 +50,11 @@ def evaluate(
 
     boards = load_head(model, load_models(models) if models is not None else ())
     held = read_prompted_votes(votes, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
-    seen = None if training is None else read_prompted_votes(training, prompts=prompts, baseline=baseline)
+    seen = (
+        None
+        if training is None
+        else read_prompted_votes(training, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
+    )
     x_PD = features(boards.featurizer, held.prompts)
     known = None if seen is None else (seen, features(boards.featurizer, seen.prompts))
     found = compare(boards.head, held, x_PD, training=known, seed=seed)

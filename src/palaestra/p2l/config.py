@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,7 @@ class TrainConfig(BaseModel):
     """What makes vectors of prompts: local:minilm, gguf:smollm2, or a model of --models with an endpoint."""
     components: int = Field(default=64, ge=1)
     """How many principal components of the vectors the head sees, at most."""
-    spread: float | Literal["auto"] = "auto"
+    spread: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
     """How far strengths move from prompt to prompt a priori, log odds; 0 is one board; auto chooses by folds."""
     folds: int = Field(default=5, ge=2)
     """Parts into which prompts are dealt to choose the spread."""
