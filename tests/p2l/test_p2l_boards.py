@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prompt_worlds import Vectors, world
+from prompt_worlds import SHAPES, Vectors, world
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -252,3 +252,13 @@ def test_a_model_that_only_won_is_named() -> None:
     assert head.outside == ("m3",)
     assert len(head.parts) == 1
     assert "No vote bounds the strength of m3:" in head.doubts[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("far", [20.0, 36.0, 60.0])
+def test_models_that_are_out_of_reach_have_a_board_all_the_same(kind: Kind, far: float) -> None:
+    """In doubles nothing but the better one's win is possible there: it is a long way ahead, not a traceback."""
+    beta_PM = np.array([[far, 0.0, -far], [far + 1, 0.5, -far - 0.5]])
+    eta_P = None if kind == "bradley-terry" else np.full(2, SHAPES[kind])
+    found = board_of(kind, Coefficients(beta_PM, eta_P))
+    assert (np.diff(found.beta_M) < -10).all()

@@ -31,6 +31,11 @@ from palaestra.stats.rows import table_rows
 Floats = NDArray[np.float64]
 
 
+_LEAST, _FAR = (1e-9, 1e-6, 1e-5), 8.0
+"""The chance that an outcome is left where doubles leave it none, the first that does, and where the search then begins
+at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class SetBoard:
     """Strengths of M models on a set of prompts, the parameter of ties (None for `bradley-terry`), and R members' own.
@@ -88,14 +93,33 @@ def expected_table(kind: Kind, found: Coefficients, weight_P: Floats) -> Floats:
 
 
 def board_of_table(kind: Kind, table_OMM: Floats, start: tuple[Floats, float]) -> tuple[Floats, float]:
-    """The strengths and the parameter of ties whose outcomes come closest to a table of chances."""
-    model = VOTE_MODELS[kind]
-    rows = table_rows(table_OMM)
-    problem = Problem(rows, model, np.zeros(rows.models, dtype=np.int64))
-    found = maximise(problem, Parameters(start[0], np.zeros(0), start[1]))
-    if not found.converged:
-        raise InputError("found no board of these prompts after 100 steps, expected finite strengths; train it anew")
-    return found.at.theta_M, found.at.shape
+    """The strengths and the parameter of ties whose outcomes come closest to a table of chances.
+
+    Where a model is so far ahead that in doubles nothing else can happen, each outcome gets a chance of 1e-9, or, if
+    that is not enough, of 1e-6 or 1e-5: the board then says "so far ahead, or more", some 11 to 20 log odds.
+
+    Raises:
+        InputError: there is no such board.
+    """
+    for least in (0.0, *_LEAST):
+        rows = table_rows(table_OMM if least == 0 else _floored(kind, table_OMM, least))
+        problem = Problem(rows, VOTE_MODELS[kind], np.zeros(rows.models, dtype=np.int64))
+        at = np.clip(start[0], *((-np.inf, np.inf) if least == 0 else (-_FAR, _FAR)))
+        try:
+            found = maximise(problem, Parameters(at, np.zeros(0), start[1]))
+        except np.linalg.LinAlgError:
+            continue
+        if found.converged:
+            return found.at.theta_M, found.at.shape
+    raise InputError("found no board of these prompts after 100 steps, expected finite strengths; train it anew")
+
+
+def _floored(kind: Kind, table_OMM: Floats, least: float) -> Floats:
+    """A table in which no outcome that the kind knows is out of the question; above the diagonal."""
+    floored_OMM = table_OMM.copy()
+    for outcome in range({"bradley-terry": 2, "rao-kupper": 3, "grounded": 4}[kind]):
+        floored_OMM[outcome] += least * np.triu(np.ones_like(table_OMM[0]), 1)
+    return floored_OMM
 
 
 def wins_of(kind: Kind, found: Coefficients, weight_P: Floats | None = None) -> Floats:
