@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from palaestra.p2l.model import Kind
 
@@ -28,9 +28,16 @@ class TrainConfig(BaseModel):
     folds: int = Field(default=5, ge=2)
     """Parts into which prompts are dealt to choose the spread."""
     members: int = Field(default=32, ge=0)
-    """Members of the ensemble that says how sure the boards are; 0 for none."""
+    """Members of the ensemble that says how sure the boards are; 0 for none, since one alone tells no spread."""
     seed: int = Field(default=0, ge=0)
     """Seed of folds and members."""
+
+    @field_validator("members")
+    @classmethod
+    def _none_or_several(cls, members: int) -> int:
+        if members == 1:
+            raise ValueError("found an ensemble of one member, expected 0 for none, or 2 and more: one tells no spread")
+        return members
 
 
 class TuneConfig(BaseModel):

@@ -45,7 +45,7 @@ class RouterConfig(BaseModel):
     """Instead of a budget: take the model with the greatest value - price x cost. `p2l route --total` prints it."""
     rule: Literal["mix", "strict"] = "mix"
     """mix: two models may be mixed, so that the budget is spent; strict: the best model whose call is within it."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of the draws."""
 
     @model_validator(mode="after")
