@@ -17,16 +17,18 @@ from scipy.special import expit
 
 from palaestra.cli import run
 from palaestra.errors import InputError
-from palaestra.p2l.aggregate import board_of, expected_table, wins_of
+from palaestra.p2l.aggregate import AT_ONCE, board_of, board_of_prompts, expected_table, wins_of
 from palaestra.p2l.card import warnings_of
 from palaestra.p2l.config import TrainConfig
+from palaestra.p2l.costs import expect_costs
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.leaderboard import leaderboard, strengths
 from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind
 from palaestra.p2l.person import prompts_of
 from palaestra.p2l.report import write_board_page
+from palaestra.p2l.router import Router
 from palaestra.p2l.train import train_on
-from palaestra.schema import Leaderboard
+from palaestra.schema import Leaderboard, ModelSpec
 from palaestra.schema.record import from_table, to_table
 from palaestra.stats.likelihoods import outcome_probabilities
 from palaestra.stats.ranks import simultaneous_rank_bounds
@@ -251,7 +253,7 @@ def test_a_model_that_only_won_is_named() -> None:
     head = train_on(votes.take(won_B | ~met_B), made.x_PD, TrainConfig(spread=0, members=0))
     assert head.outside == ("m3",)
     assert len(head.parts) == 1
-    assert "No vote bounds the strength of m3:" in head.doubts[0]
+    assert "No vote bounds the strength of m3 on one side" in head.doubts[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -262,3 +264,33 @@ def test_models_that_are_out_of_reach_have_a_board_all_the_same(kind: Kind, far:
     eta_P = None if kind == "bradley-terry" else np.full(2, SHAPES[kind])
     found = board_of(kind, Coefficients(beta_PM, eta_P))
     assert (np.diff(found.beta_M) < -10).all()
+
+
+class Watched:
+    """Boards that note how many prompts they are asked of at once."""
+
+    def __init__(self, boards: HeadBoards) -> None:
+        self.models, self.kind, self.most, self._boards = boards.models, boards.kind, 0, boards
+
+    def coefficients(self, prompts: Sequence[str]) -> Coefficients:
+        self.most = max(self.most, len(prompts))
+        return self._boards.coefficients(prompts)
+
+
+def test_a_large_set_is_read_in_parts_and_has_the_same_board(boards: HeadBoards) -> None:
+    """So that memory does not grow with prompts times models times members."""
+    prompts = [str(number % 500) for number in range(AT_ONCE + 904)]
+    weight_P = np.random.default_rng(0).exponential(size=len(prompts))
+    watched = Watched(boards)
+    found = board_of_prompts(watched, prompts, weight_P)
+    assert watched.most == AT_ONCE
+    whole = board_of(boards.kind, boards.coefficients(prompts), weight_P)
+    assert found.beta_M == pytest.approx(whole.beta_M, abs=1e-7)
+    assert found.eta == pytest.approx(whole.eta, abs=1e-7)
+    assert found.draws_RM == pytest.approx(whole.draws_RM, abs=1e-7)
+    routed = Router(watched, expect_costs([ModelSpec(name="m0", endpoint="scripted:echo")]))
+    outlook = routed.outlook(prompts)
+    assert watched.most == AT_ONCE
+    assert outlook.coefficients.draws_RPM is None
+    assert outlook.coefficients.beta_PM == pytest.approx(boards.coefficients(prompts).beta_PM)
+    assert outlook.value_PM.shape == (len(prompts), 1)

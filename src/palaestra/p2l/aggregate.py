@@ -14,7 +14,7 @@ so it is `stats/newton.py` that finds it. Not here: a board as a record (`leader
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from palaestra.errors import InputError
 from palaestra.p2l.kernel import expected_outcomes
-from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind
+from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind, PromptBoards, checked_prompts
 from palaestra.stats.newton import Problem, maximise, one_thread
 from palaestra.stats.parts import on_threads
 from palaestra.stats.passes import Parameters
@@ -31,6 +31,8 @@ from palaestra.stats.rows import table_rows
 Floats = NDArray[np.float64]
 
 
+AT_ONCE = 4096
+"""Prompts whose coefficients, and those of all members of the ensemble, are in memory together."""
 _LEAST, _FAR = (1e-9, 1e-6, 1e-5), 8.0
 """The chance that an outcome is left where doubles leave it none, the first that does, and where the search then begins
 at most."""
@@ -62,9 +64,46 @@ def board_of(kind: Kind, found: Coefficients, weight_P: Floats | Sequence[float]
     weight_P = checked_weights(len(found.beta_PM), weight_P)
     if len(weight_P) == 1:
         return _own(kind, found)
-    sets = [found, *found.members]
-    tables = on_threads(lambda one: expected_table(kind, one, weight_P), sets)
-    starts = [_start(one, weight_P) for one in sets]
+    return _board_of_parts(kind, [(found, weight_P)])
+
+
+def board_of_prompts(
+    boards: PromptBoards, prompts: Sequence[str], weight_P: Floats | Sequence[float] | None = None
+) -> SetBoard:
+    """The same of prompts by their text: some thousands at a time, so that a large set needs no more memory.
+
+    Raises:
+        InputError: as `board_of`, or a prompt is empty.
+    """
+    prompts = checked_prompts(prompts)
+    if len(prompts) <= AT_ONCE:
+        return board_of(boards.kind, boards.coefficients(prompts), weight_P)
+    weight_P = checked_weights(len(prompts), weight_P)
+    parts = (
+        (boards.coefficients(prompts[start : start + AT_ONCE]), weight_P[start : start + AT_ONCE])
+        for start in range(0, len(prompts), AT_ONCE)
+        if weight_P[start : start + AT_ONCE].any()
+    )
+    return _board_of_parts(boards.kind, parts)
+
+
+def _board_of_parts(kind: Kind, parts: Iterable[tuple[Coefficients, Floats]]) -> SetBoard:
+    """The board of prompts that come in parts, with their weights, none of which are all zero."""
+    tables, starts, weight = [], [], 0.0
+    for found, weight_P in parts:
+        sets, own = [found, *found.members], float(weight_P.sum())
+        here = on_threads(lambda one, weight_P=weight_P: expected_table(kind, one, weight_P), sets)
+        begun = [_start(one, weight_P) for one in sets]
+        weight += own
+        if not tables:
+            tables, starts = here, begun
+            continue
+        share = own / weight
+        tables = [old + share * (new - old) for old, new in zip(tables, here, strict=True)]
+        starts = [
+            (beta_M + share * (new_M - beta_M), eta + share * (new - eta))
+            for (beta_M, eta), (new_M, new) in zip(starts, begun, strict=True)
+        ]
     with one_thread():
         boards = [board_of_table(kind, *one) for one in zip(tables, starts, strict=True)]
     beta_M, eta = boards[0]

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from scipy.special import ndtr, ndtri
 
 from palaestra.errors import InputError
-from palaestra.p2l.aggregate import SetBoard, board_of
+from palaestra.p2l.aggregate import SetBoard, board_of, board_of_prompts
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.model import PromptBoards
 from palaestra.schema import FitReport, Leaderboard, Level, ModelRating, VoteData
@@ -54,7 +54,7 @@ def leaderboard(
     Raises:
         InputError: a prompt is empty, or weights are none.
     """
-    found = board_of(boards.kind, boards.coefficients(prompts), weight_P)
+    found = board_of_prompts(boards, prompts, weight_P)
     return record_of(boards, found, prompts, category=category, confidence=confidence, seed=seed)
 
 
@@ -171,8 +171,8 @@ def strengths(
     Raises:
         InputError: a prompt is empty, or the model has no ensemble.
     """
-    here = board_of(boards.kind, boards.coefficients(prompts))
-    there = board_of(boards.kind, boards.coefficients(overall)) if overall is not None else _average(boards)
+    here = board_of_prompts(boards, prompts)
+    there = board_of_prompts(boards, overall) if overall is not None else _average(boards)
     if here.draws_RM is None or there.draws_RM is None:
         raise InputError("found a model without an ensemble, expected one: train with --members 32")
     off_M, off_RM = _centred(here.beta_M) - _centred(there.beta_M), _centred(here.draws_RM) - _centred(there.draws_RM)
