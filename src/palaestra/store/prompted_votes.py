@@ -14,6 +14,7 @@ Not here: what is learnt (`p2l/`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,6 +76,14 @@ class PromptedVotes:
     def of_prompts(self, kept_P: NDArray[np.bool_]) -> PromptedVotes:
         """The votes on some of the prompts; prompts, models and voters keep their numbers."""
         return self.take(kept_P[self.prompt_B])
+
+    @property
+    def sha256(self) -> str:
+        """A hash of what the votes say: equal for equal prompts, models and votes in the same order."""
+        said = hashlib.sha256(json.dumps([self.prompts, self.models]).encode())
+        for one_B in (self.prompt_B, self.first_B, self.second_B, self.outcome_B, self.weight_B):
+            said.update(np.ascontiguousarray(one_B).tobytes())
+        return said.hexdigest()
 
     def __len__(self) -> int:
         """The number of votes."""
