@@ -99,3 +99,13 @@ def test_only_leaves_out_what_has_no_endpoint(folder: Path, capsys: pytest.Captu
 def test_a_purse_needs_both_of_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["p2l", "serve", "head", "--total", "1", "--port", "0"]) == 2
     assert "found one of --purse and --total" in capsys.readouterr().err
+
+
+def test_where_the_cheapest_is_the_best_there_are_decisions_and_no_curve(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "poems.jsonl").write_text('{"prompt": "poem on sand"}\n{"prompt": "poem on rain"}\n')
+    assert run(["p2l", "route", "head", "poems.jsonl", "--budget", "1", "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["chances"] for row in found["prompts"]] == [{"cheap": 1.0}] * 2
+    assert found["curve"] is None

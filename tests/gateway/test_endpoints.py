@@ -132,3 +132,10 @@ def test_scripts() -> None:
     for wrong in ("echo?words=nan", "echo?words=", "echo?words=1e9"):
         with pytest.raises(InputError):
             Script.parse(wrong)
+
+
+@pytest.mark.parametrize("price", ["-1", "nan", "inf", "1e400"])
+def test_a_price_is_a_finite_number_from_nought_up(tmp_path: Path, price: str) -> None:
+    text = f'[[model]]\nname = "m"\nendpoint = "scripted:echo"\noutput_price = {price}\n'
+    with pytest.raises(InputError, match="output_price"):
+        load_models(write(tmp_path, text))

@@ -104,3 +104,25 @@ def test_what_is_no_newcomer_is_refused(made: World, head: Head) -> None:
         with_newcomer(head, made.votes, made.x_PD)
     with pytest.raises(InputError, match="without an ensemble"):
         with_newcomer(replace(head, members=()), made.votes.take(votes_of(made, OLD, 30)), made.x_PD)
+
+
+def test_copies_of_votes_make_nobody_surer(made: World, head: Head) -> None:
+    """Eight votes alike on each of twelve prompts know no more of other prompts than one on each."""
+    mine = np.flatnonzero(votes_of(made, OLD, 60))
+    mine = mine[np.unique(made.votes.prompt_B[mine], return_index=True)[1]][:12]
+    sure = []
+    for copies in (1, 8):
+        places = np.repeat(mine, copies)
+        names = ("prompt_B", "first_B", "second_B", "outcome_B", "weight_B", "voter_B")
+        votes = replace(made.votes, **{name: getattr(made.votes, name)[places] for name in names})
+        found = with_newcomer(head, votes, made.x_PD).coefficients_of(head.projection(made.x_PD[1200:]))
+        assert found.draws_RPM is not None
+        gap_RP = found.draws_RPM[:, :, OLD] - found.draws_RPM[:, :, :OLD].mean(axis=2)
+        sure.append(gap_RP.std(axis=0, ddof=1).mean())
+    assert sure[1] > 0.9 * sure[0]
+
+
+def test_a_newcomer_whose_votes_weigh_nothing_is_refused(made: World, head: Head) -> None:
+    one = made.votes.take(votes_of(made, OLD, 1))
+    with pytest.raises(InputError, match="that counts"):
+        with_newcomer(head, replace(one, weight_B=np.zeros(1)), made.x_PD)

@@ -205,3 +205,12 @@ def test_a_total_that_buys_nothing_is_said_with_the_least() -> None:
 def test_a_price_below_zero_is_refused() -> None:
     with pytest.raises(InputError, match="found a price of -1"):
         at_price(hulls_of_two(), -1.0)
+
+
+def test_endless_money_buys_the_best_everywhere() -> None:
+    """Hulls of different length: what lies beyond a prompt's last corner is not bought."""
+    hulls = upper_hulls([[1, 2, 3], [1, 2, 3]], [[0.1, 0.5, 0.9], [0.9, 0.5, 0.1]])
+    for found in (at_budget(hulls, np.inf), at_budget(hulls, None), spread(hulls, np.inf).mixtures):
+        assert found.low_P.tolist() == found.high_P.tolist() == [2, 0]
+        assert found.cost_P.tolist() == [3, 1]
+        assert found.value_P.tolist() == [0.9, 0.9]

@@ -11,21 +11,24 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prompt_worlds import Vectors, world
+from prompt_worlds import SHAPES, Vectors, world
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from palaestra.cli import run
 from palaestra.errors import InputError
-from palaestra.p2l.aggregate import board_of, expected_table, wins_of
+from palaestra.p2l.aggregate import AT_ONCE, board_of, board_of_prompts, expected_table, wins_of
+from palaestra.p2l.card import warnings_of
 from palaestra.p2l.config import TrainConfig
+from palaestra.p2l.costs import expect_costs
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.leaderboard import leaderboard, strengths
 from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind
 from palaestra.p2l.person import prompts_of
 from palaestra.p2l.report import write_board_page
+from palaestra.p2l.router import Router
 from palaestra.p2l.train import train_on
-from palaestra.schema import Leaderboard
+from palaestra.schema import Leaderboard, ModelSpec
 from palaestra.schema.record import from_table, to_table
 from palaestra.stats.likelihoods import outcome_probabilities
 from palaestra.stats.ranks import simultaneous_rank_bounds
@@ -223,3 +226,71 @@ def test_a_prompt_asked_twice_has_the_board_of_asking_once(kind: Kind) -> None:
     once, twice = board_of(kind, found), board_of(kind, found.of(np.array([0, 0])))
     assert once.beta_M == pytest.approx(twice.beta_M, abs=1e-7)
     assert once.eta == (None if twice.eta is None else pytest.approx(twice.eta, abs=1e-6))
+
+
+def test_models_that_never_met_are_told_apart() -> None:
+    """Two sets of two: nothing says how they compare, and the board does not pretend to know."""
+    made = world(prompts=100, models=4, votes=1500)
+    votes = made.votes
+    within_B = votes.first_B // 2 == votes.second_B // 2
+    config = TrainConfig(spread=0, members=4)
+    head = train_on(votes.take(within_B), made.x_PD, config)
+    found = leaderboard(HeadBoards(head, lambda: Vectors(made.x_PD)), ["1"])
+    assert found.components == (("m0", "m1"), ("m2", "m3"))
+    assert "2 sets of models that never met" in " ".join(found.warnings)
+    assert any("2 sets of models" in said for said in warnings_of(head))
+    whole = train_on(votes, made.x_PD, config)
+    assert whole.parts == (("m0", "m1", "m2", "m3"),)
+    assert (whole.outside, whole.doubts) == ((), ())
+    assert warnings_of(whole) == ["The spread given is zero: every prompt gets the same, plain board."]
+
+
+def test_a_model_that_only_won_is_named() -> None:
+    made = world(prompts=100, models=4, votes=1500)
+    votes = made.votes
+    won_B = np.where(votes.outcome_B == 0, votes.first_B, votes.second_B) == 3
+    met_B = (votes.first_B == 3) | (votes.second_B == 3)
+    head = train_on(votes.take(won_B | ~met_B), made.x_PD, TrainConfig(spread=0, members=0))
+    assert head.outside == ("m3",)
+    assert len(head.parts) == 1
+    assert "No vote bounds the strength of m3 on one side" in head.doubts[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("far", [20.0, 36.0, 60.0])
+def test_models_that_are_out_of_reach_have_a_board_all_the_same(kind: Kind, far: float) -> None:
+    """In doubles nothing but the better one's win is possible there: it is a long way ahead, not a traceback."""
+    beta_PM = np.array([[far, 0.0, -far], [far + 1, 0.5, -far - 0.5]])
+    eta_P = None if kind == "bradley-terry" else np.full(2, SHAPES[kind])
+    found = board_of(kind, Coefficients(beta_PM, eta_P))
+    assert (np.diff(found.beta_M) < -10).all()
+
+
+class Watched:
+    """Boards that note how many prompts they are asked of at once."""
+
+    def __init__(self, boards: HeadBoards) -> None:
+        self.models, self.kind, self.most, self._boards = boards.models, boards.kind, 0, boards
+
+    def coefficients(self, prompts: Sequence[str]) -> Coefficients:
+        self.most = max(self.most, len(prompts))
+        return self._boards.coefficients(prompts)
+
+
+def test_a_large_set_is_read_in_parts_and_has_the_same_board(boards: HeadBoards) -> None:
+    """So that memory does not grow with prompts times models times members."""
+    prompts = [str(number % 500) for number in range(AT_ONCE + 904)]
+    weight_P = np.random.default_rng(0).exponential(size=len(prompts))
+    watched = Watched(boards)
+    found = board_of_prompts(watched, prompts, weight_P)
+    assert watched.most == AT_ONCE
+    whole = board_of(boards.kind, boards.coefficients(prompts), weight_P)
+    assert found.beta_M == pytest.approx(whole.beta_M, abs=1e-7)
+    assert found.eta == pytest.approx(whole.eta, abs=1e-7)
+    assert found.draws_RM == pytest.approx(whole.draws_RM, abs=1e-7)
+    routed = Router(watched, expect_costs([ModelSpec(name="m0", endpoint="scripted:echo")]))
+    outlook = routed.outlook(prompts)
+    assert watched.most == AT_ONCE
+    assert outlook.coefficients.draws_RPM is None
+    assert outlook.coefficients.beta_PM == pytest.approx(boards.coefficients(prompts).beta_PM)
+    assert outlook.value_PM.shape == (len(prompts), 1)

@@ -17,6 +17,7 @@ from lm_worlds import ordered, write_votes
 from tiny_llama import make_tiny_llama
 
 from palaestra.cli import run
+from palaestra.store.prompted_votes import read_prompted_votes
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -139,3 +140,23 @@ def test_a_language_model_by_low_rank_changes(place: Path, tmp_path: Path, capsy
     found = json.loads(capsys.readouterr().out)
     assert found["tuned"]["mode"] == "lora"
     assert found["features"].endswith("llama, trained (lora)")
+
+
+def test_a_training_does_not_go_on_with_other_votes(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is the same; which of its votes are read is not: a language model that saw others is no start."""
+    votes = pl.read_parquet(place / "votes.parquet")
+    blank = votes.head(1).with_columns(pl.lit(None, dtype=pl.String).alias("winner"))
+    pl.concat([votes, blank]).write_parquet(tmp_path / "votes.parquet")
+    shutil.copytree(place / "llama", tmp_path / "llama")
+    given = [*words(tmp_path, "run", "--steps", "2"), "--skip-bad", "1"]
+    assert run(given) == 0
+    votes.head(380).write_parquet(tmp_path / "fewer.parquet")
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    other = read_prompted_votes(tmp_path / "fewer.parquet").sha256
+    assert card["config"]["votes_sha256"] == read_prompted_votes(place / "votes.parquet").sha256 != other
+    card["config"]["votes_sha256"] = other
+    (tmp_path / "run" / "run.json").write_text(json.dumps(card))
+    assert run([*given, "--resume"]) == 2
+    assert "votes_sha256" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from prompt_worlds import SHAPES, Vectors, world
+from pydantic import ValidationError
 from scipy.special import expit
 
 from palaestra.errors import InputError
@@ -157,3 +158,29 @@ def test_the_shape_of_ties_is_found() -> None:
     eta_P = head.coefficients_of(head.projection(made.x_PD)).eta_P
     assert eta_P is not None
     assert eta_P.mean() == pytest.approx(SHAPES["rao-kupper"], abs=0.06)
+
+
+@pytest.mark.parametrize("spread", [-1.0, float("nan"), float("inf")])
+def test_a_spread_is_a_number_from_nought_up(spread: float) -> None:
+    with pytest.raises(ValidationError, match="spread"):
+        TrainConfig(spread=spread)
+
+
+def test_rivals_may_not_see_what_the_head_has_not() -> None:
+    made = world(prompts=60, votes=900)
+    head = train_on(made.votes.of_prompts(np.arange(60) < 40), made.x_PD, TrainConfig(spread=0, members=0))
+    with pytest.raises(InputError, match="20 of 60 prompts of the training votes"):
+        evaluate(head, made.votes, made.x_PD, training=(made.votes, made.x_PD))
+
+
+def test_an_ensemble_of_one_tells_no_spread_and_is_refused() -> None:
+    with pytest.raises(ValidationError, match="one tells no spread"):
+        TrainConfig(members=1)
+
+
+def test_rivals_need_prompts_to_be_set_on() -> None:
+    made = world(prompts=60, votes=900)
+    seen = made.votes.of_prompts(np.arange(60) < 2)
+    head = train_on(seen, made.x_PD, TrainConfig(spread=0, members=0))
+    with pytest.raises(InputError, match="found 2 training prompts, expected at least 3"):
+        evaluate(head, made.votes, made.x_PD, training=(seen, made.x_PD))

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Seque
 from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import openai
@@ -267,3 +267,21 @@ def ledger_at(tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
     yield make
     for one in opened:
         one.close()
+
+
+@pytest.mark.parametrize("rule", ["mix", "strict"])
+def test_where_no_other_model_can_be_paid_the_failure_is_told(rule: Literal["mix", "strict"]) -> None:
+    """A model that is down is no fault of the client's: 502, not 400 about a budget."""
+    contestants = Contestants("cheap")
+    routed = model(contestants, RouterConfig(budget=0.02, rule=rule), on_error="next")
+    with client_of(routed) as client, pytest.raises(openai.InternalServerError, match="cheap is down"):
+        client.chat.completions.create(model="router", messages=say("poem on sand"))
+    assert contestants.asked == ["cheap"]
+
+
+def test_half_a_character_is_refused() -> None:
+    body = b'{"model":"router","messages":[{"role":"user","content":"poem \\ud800"}]}'
+    with served(router_app(model(Contestants()))) as url:
+        said = httpx2.post(f"{url}/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert said.status_code == 400
+    assert "half of a surrogate pair" in said.json()["error"]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,58 @@ def test_a_vote_without_its_prompt_is_refused(tmp_path: Path) -> None:
         read_prompted_votes(tmp_path / "votes.jsonl", prompts=lines(tmp_path / "p.jsonl", [{"id": "1", "prompt": "?"}]))
     with pytest.raises(InputError, match="no file"):
         read_prompted_votes(tmp_path / "none.jsonl")
+
+
+def test_spaces_and_the_ends_of_lines_make_no_other_prompt(tmp_path: Path) -> None:
+    texts = ("One?\nTwo.", "One?\r\nTwo.", " One?\nTwo.\n")
+    rows = [VOTES[0] | {"prompt": text} for text in texts]
+    assert read_prompted_votes(lines(tmp_path / "v.jsonl", rows)).prompts == ("One?\nTwo.",)
+    table = [{"prompt": text, "a": 1, "b": 0} for text in texts]
+    assert read_prompted_votes(lines(tmp_path / "o.jsonl", table)).prompts == ("One?\nTwo.",)
+
+
+def test_votes_without_prompts_are_left_out_where_that_was_said(tmp_path: Path) -> None:
+    rows = [*VOTES, VOTES[0] | {"prompt": " \n"}, VOTES[1] | {"prompt": None}]
+    path = lines(tmp_path / "v.jsonl", rows)
+    assert told(read_prompted_votes(path, skip_bad=2)) == told(read_prompted_votes(lines(tmp_path / "w.jsonl", VOTES)))
+    with pytest.raises(VoteFileError, match=r"vote 4: .*\(2 of 5 votes\).*--skip-bad"):
+        read_prompted_votes(path, skip_bad=1)
+    with pytest.raises(VoteFileError, match="1 of 1"):
+        read_prompted_votes(lines(tmp_path / "x.jsonl", rows[3:4]), skip_bad=9)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("nonsense", "without its prompt"),
+        ("[1, 2]", "without its prompt"),
+        ([{"content": "hi"}], "role and content"),
+        (["hi"], "role and content"),
+        ([{"role": "user", "content": [{"type": "image", "image": "x"}]}], "without its prompt"),
+    ],
+)
+def test_conversations_that_are_none_are_refused_in_a_line(tmp_path: Path, said: object, words: str) -> None:
+    row = {key: value for key, value in VOTES[0].items() if key != "prompt"} | {"conversation_a": said}
+    with pytest.raises(VoteFileError, match=words):
+        read_prompted_votes(lines(tmp_path / "v.jsonl", [row]))
+
+
+def test_typed_parts_in_json_are_read(tmp_path: Path) -> None:
+    said = json.dumps([{"role": "user", "content": [{"type": "text", "text": "hi"}]}])
+    row = {key: value for key, value in VOTES[0].items() if key != "prompt"} | {"conversation_a": said}
+    assert read_prompted_votes(lines(tmp_path / "v.jsonl", [row])).prompts == ("hi",)
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".json", ".csv"])
+def test_a_blank_in_the_first_row_hides_no_model_and_an_id_is_none(tmp_path: Path, ending: str) -> None:
+    rows = [{"id": 0, "prompt": "x", "a": 1, "b": 0, "c": None}, {"id": 1, "prompt": "y", "a": 0, "b": 1, "c": 1}]
+    path = tmp_path / f"o{ending}"
+    if ending == ".csv":
+        pl.DataFrame(rows).write_csv(path)
+    elif ending == ".json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    else:
+        text = lines(tmp_path / "plain", rows).read_bytes()
+        path.write_bytes(gzip.compress(text) if ending.endswith(".gz") else text)
+    votes = read_prompted_votes(path)
+    assert (votes.models, len(votes)) == (("a", "b", "c"), 4)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter, validators
 from rich.table import Table
 
 from palaestra import console
@@ -19,8 +21,8 @@ def add(
     prompts: Path | None = None,
     models: Path | None = None,
     baseline: str | None = None,
-    skip_bad: int = 0,
-    seed: int = 0,
+    skip_bad: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     json: JsonTarget = None,
 ) -> None:
     """Let a new model join, with what is known of the others for a prior. Their strengths stay as they are.

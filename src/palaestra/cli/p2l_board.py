@@ -23,7 +23,7 @@ def board(
     votes: str | None = None,
     models: Path | None = None,
     confidence: Annotated[float, Parameter(validator=validators.Number(gt=0, lt=1))] = 0.95,
-    seed: int = 0,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     json: JsonTarget = None,
     html: HtmlTarget = None,
 ) -> None:

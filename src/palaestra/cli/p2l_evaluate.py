@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter, validators
 from rich.table import Table
 
 from palaestra import console
@@ -19,8 +21,8 @@ def evaluate(
     models: Path | None = None,
     training: str | None = None,
     baseline: str | None = None,
-    skip_bad: int = 0,
-    seed: int = 0,
+    skip_bad: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     json: JsonTarget = None,
 ) -> None:
     """Compare a trained model with simpler ways to foretell votes on prompts that it has not seen.
@@ -50,7 +52,11 @@ def evaluate(
 
     boards = load_head(model, load_models(models) if models is not None else ())
     held = read_prompted_votes(votes, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
-    seen = None if training is None else read_prompted_votes(training, prompts=prompts, baseline=baseline)
+    seen = (
+        None
+        if training is None
+        else read_prompted_votes(training, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
+    )
     x_PD = features(boards.featurizer, held.prompts)
     known = None if seen is None else (seen, features(boards.featurizer, seen.prompts))
     found = compare(boards.head, held, x_PD, training=known, seed=seed)

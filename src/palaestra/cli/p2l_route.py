@@ -59,7 +59,7 @@ def route(
     opponents
         Votes; models are compared with others as often as those stand in them. Else with all alike.
     """
-    from palaestra.p2l.curve import curve, outcomes_of
+    from palaestra.p2l.curve import curve, has_room, outcomes_of
     from palaestra.store.prompted_votes import read_prompted_votes
     from palaestra.store.prompts import read_prompts
 
@@ -67,7 +67,7 @@ def route(
     if total is not None and (config.budget is not None or config.price is not None):
         raise InputError("found --total beside --budget or --price, expected one of them")
     router = load_router(model, models, config, usage=usage, opponents=opponents, only=only or ())
-    for note in router.costs.notes:
+    for note in router.notes:
         console.warn(note)
     votes = read_prompted_votes(prompts) if outcomes else None
     texts = list(votes.prompts) if votes is not None else ["\n\n".join(one.turns) for one in read_prompts(prompts)]
@@ -76,8 +76,7 @@ def route(
     routing = router.route(outlook, total=total)
     if whole:
         routing = router.whole(routing, total)
-    free = bool((outlook.cost_PM == outlook.cost_PM[:, :1]).all()) or len(texts) == 1
-    drawn = None if free else curve(outlook, router.models, quality_PM)
+    drawn = curve(outlook, router.models, quality_PM) if has_room(outlook, quality_PM) else None
     if html is not None:
         from palaestra.p2l.routing_page import write_routing_page
 

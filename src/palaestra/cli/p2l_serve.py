@@ -74,7 +74,7 @@ def serve(
         raise InputError("found one of --purse and --total, expected both: where the money is kept, and how much it is")
     key = client_key(key_env)
     router = load_router(model, models, config, usage=usage, opponents=opponents, only=only or ())
-    for note in router.costs.notes:
+    for note in router.notes:
         console.warn(note)
     money = Purse(purse, total) if purse is not None and total is not None else None
     listening = listen(host, port)

@@ -72,7 +72,7 @@ def train(
     found = read_prompted_votes(votes, prompts=prompts, skip_bad=skip_bad, baseline=baseline)
     kind_for(found, config.kind)
     learn = _on_vectors(found, config, models) if tuning.mode == "head" else _on_backbone(found, config, tuning)
-    folder = _folder(out, votes, prompts, config, tuning, whether=again(resume=resume, overwrite=overwrite))
+    folder = _folder(out, votes, prompts, config, tuning, found, whether=again(resume=resume, overwrite=overwrite))
     with folder.running():
         with StageBars() as bars:
             head = learn(folder, bars)
@@ -130,8 +130,15 @@ def _on_backbone(votes: PromptedVotes, config: TrainConfig, tuning: TuneConfig) 
     return learn
 
 
-def _folder(
-    out: Path, votes: str, prompts: Path | None, config: TrainConfig, tuning: TuneConfig, *, whether: Again
+def _folder(  # noqa: PLR0917 - of one caller
+    out: Path,
+    votes: str,
+    prompts: Path | None,
+    config: TrainConfig,
+    tuning: TuneConfig,
+    found: PromptedVotes,
+    *,
+    whether: Again,
 ) -> RunFolder:
     from palaestra.store.runs import RunFolder
     from palaestra.store.sources import is_database
@@ -139,6 +146,7 @@ def _folder(
     recorded = config.model_dump(mode="json")
     if tuning.mode != "head":
         recorded = recorded | tuning.model_dump(mode="json")
+        recorded["votes_sha256"] = found.sha256  # a ledger grows, and flags say which votes are read
         del recorded["features"]
     inputs = [*([] if is_database(votes) else [votes]), *([prompts] if prompts else [])]
     return RunFolder(out, "p2l train", recorded, inputs=inputs, seed=config.seed, again=whether)

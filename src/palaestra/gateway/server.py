@@ -25,7 +25,7 @@ from urllib.parse import quote
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.exceptions import HTTPException
 
 from palaestra.errors import ModelError
@@ -78,6 +78,16 @@ class ChatRequest(BaseModel):
     n: Literal[1] = 1
     tools: None = None
     logprobs: Literal[False] | None = None
+
+    @field_validator("messages")
+    @classmethod
+    def _whole_characters(cls, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What JSON lets pass and no text may hold."""
+        try:
+            json.dumps(messages, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("found half of a surrogate pair, expected whole characters") from error
+        return messages
 
     def conversation(self) -> list[Message]:
         """The messages as records."""

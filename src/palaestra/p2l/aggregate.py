@@ -14,7 +14,7 @@ so it is `stats/newton.py` that finds it. Not here: a board as a record (`leader
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +22,20 @@ from numpy.typing import NDArray
 
 from palaestra.errors import InputError
 from palaestra.p2l.kernel import expected_outcomes
-from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind
+from palaestra.p2l.model import VOTE_MODELS, Coefficients, Kind, PromptBoards, checked_prompts
 from palaestra.stats.newton import Problem, maximise, one_thread
 from palaestra.stats.parts import on_threads
 from palaestra.stats.passes import Parameters
 from palaestra.stats.rows import table_rows
 
 Floats = NDArray[np.float64]
+
+
+AT_ONCE = 4096
+"""Prompts whose coefficients, and those of all members of the ensemble, are in memory together."""
+_LEAST, _FAR = (1e-9, 1e-6, 1e-5), 8.0
+"""The chance that an outcome is left where doubles leave it none, the first that does, and where the search then begins
+at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,46 @@ def board_of(kind: Kind, found: Coefficients, weight_P: Floats | Sequence[float]
     weight_P = checked_weights(len(found.beta_PM), weight_P)
     if len(weight_P) == 1:
         return _own(kind, found)
-    sets = [found, *found.members]
-    tables = on_threads(lambda one: expected_table(kind, one, weight_P), sets)
-    starts = [_start(one, weight_P) for one in sets]
+    return _board_of_parts(kind, [(found, weight_P)])
+
+
+def board_of_prompts(
+    boards: PromptBoards, prompts: Sequence[str], weight_P: Floats | Sequence[float] | None = None
+) -> SetBoard:
+    """The same of prompts by their text: some thousands at a time, so that a large set needs no more memory.
+
+    Raises:
+        InputError: as `board_of`, or a prompt is empty.
+    """
+    prompts = checked_prompts(prompts)
+    if len(prompts) <= AT_ONCE:
+        return board_of(boards.kind, boards.coefficients(prompts), weight_P)
+    weight_P = checked_weights(len(prompts), weight_P)
+    parts = (
+        (boards.coefficients(prompts[start : start + AT_ONCE]), weight_P[start : start + AT_ONCE])
+        for start in range(0, len(prompts), AT_ONCE)
+        if weight_P[start : start + AT_ONCE].any()
+    )
+    return _board_of_parts(boards.kind, parts)
+
+
+def _board_of_parts(kind: Kind, parts: Iterable[tuple[Coefficients, Floats]]) -> SetBoard:
+    """The board of prompts that come in parts, with their weights, none of which are all zero."""
+    tables, starts, weight = [], [], 0.0
+    for found, weight_P in parts:
+        sets, own = [found, *found.members], float(weight_P.sum())
+        here = on_threads(lambda one, weight_P=weight_P: expected_table(kind, one, weight_P), sets)
+        begun = [_start(one, weight_P) for one in sets]
+        weight += own
+        if not tables:
+            tables, starts = here, begun
+            continue
+        share = own / weight
+        tables = [old + share * (new - old) for old, new in zip(tables, here, strict=True)]
+        starts = [
+            (beta_M + share * (new_M - beta_M), eta + share * (new - eta))
+            for (beta_M, eta), (new_M, new) in zip(starts, begun, strict=True)
+        ]
     with one_thread():
         boards = [board_of_table(kind, *one) for one in zip(tables, starts, strict=True)]
     beta_M, eta = boards[0]
@@ -88,14 +132,33 @@ def expected_table(kind: Kind, found: Coefficients, weight_P: Floats) -> Floats:
 
 
 def board_of_table(kind: Kind, table_OMM: Floats, start: tuple[Floats, float]) -> tuple[Floats, float]:
-    """The strengths and the parameter of ties whose outcomes come closest to a table of chances."""
-    model = VOTE_MODELS[kind]
-    rows = table_rows(table_OMM)
-    problem = Problem(rows, model, np.zeros(rows.models, dtype=np.int64))
-    found = maximise(problem, Parameters(start[0], np.zeros(0), start[1]))
-    if not found.converged:
-        raise InputError("found no board of these prompts after 100 steps, expected finite strengths; train it anew")
-    return found.at.theta_M, found.at.shape
+    """The strengths and the parameter of ties whose outcomes come closest to a table of chances.
+
+    Where a model is so far ahead that in doubles nothing else can happen, each outcome gets a chance of 1e-9, or, if
+    that is not enough, of 1e-6 or 1e-5: the board then says "so far ahead, or more", some 11 to 20 log odds.
+
+    Raises:
+        InputError: there is no such board.
+    """
+    for least in (0.0, *_LEAST):
+        rows = table_rows(table_OMM if least == 0 else _floored(kind, table_OMM, least))
+        problem = Problem(rows, VOTE_MODELS[kind], np.zeros(rows.models, dtype=np.int64))
+        at = np.clip(start[0], *((-np.inf, np.inf) if least == 0 else (-_FAR, _FAR)))
+        try:
+            found = maximise(problem, Parameters(at, np.zeros(0), start[1]))
+        except np.linalg.LinAlgError:
+            continue
+        if found.converged:
+            return found.at.theta_M, found.at.shape
+    raise InputError("found no board of these prompts after 100 steps, expected finite strengths; train it anew")
+
+
+def _floored(kind: Kind, table_OMM: Floats, least: float) -> Floats:
+    """A table in which no outcome that the kind knows is out of the question; above the diagonal."""
+    floored_OMM = table_OMM.copy()
+    for outcome in range({"bradley-terry": 2, "rao-kupper": 3, "grounded": 4}[kind]):
+        floored_OMM[outcome] += least * np.triu(np.ones_like(table_OMM[0]), 1)
+    return floored_OMM
 
 
 def wins_of(kind: Kind, found: Coefficients, weight_P: Floats | None = None) -> Floats:

@@ -56,6 +56,8 @@ def spread(hulls: Hulls, total: float) -> Spread:
             f"found a budget of {total:.6g} for {len(hulls)} prompts, but with the cheapest model on each they cost "
             f"{least:.6g}; expected at least that"
         )
+    if total == math.inf:
+        return Spread(mixed(hulls, hulls.corners_P - 1, share_P), 0.0)
     left = max(0.0, total - least - _ROUNDING * len(hulls) * total)  # what sums of so many numbers may be off by
     steep_PK = slopes(hulls)
     prompt_S, step_S = np.nonzero(steep_PK > -np.inf)

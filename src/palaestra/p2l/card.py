@@ -50,8 +50,10 @@ def _of_tuned(about: dict[str, Any]) -> list[str]:
 
 def warnings_of(head: Head) -> list[str]:
     """What the reader should know."""
-    said = []
-    if head.spread == 0:
+    said = [*head.doubts]
+    if head.spread == 0 and not head.report["tried"]:
+        said.append("The spread given is zero: every prompt gets the same, plain board.")
+    elif head.spread == 0:
         said.append("No spread above zero foretold held-out prompts better: every prompt gets the same, plain board.")
     if not head.report["converged"]:
         said.append("The fit did not converge; do not use these boards.")

@@ -8,7 +8,13 @@ of ties are the head's. The prior is the law of the models that are there,
 with members in it because estimates vary less than the truth: the variance of what is true is that of the estimates
 plus that of the errors. What tells models apart on the prompts of training is therefore believed of a newcomer at once,
 and what does not is not. The mode is found by Fisher scoring; each member gets its own mode, against that member's
-opponents, plus a draw from the normal law around it.
+opponents, plus a draw from the normal law around it. Votes on one prompt may agree for reasons of that prompt, which
+its vector does not tell; so that law is as wide as the scores of prompts say, where that is more than votes by
+themselves would make it:
+
+    covariance = A^-1 + A^-1 (sum over prompts of (sum_b s_b)(sum_b s_b)' - sum_b s_b s_b')_+ A^-1
+
+with A the prior's precision and the votes' information, s_b a vote's score. With one vote a prompt it is A^-1.
 
 Not here: training (`train.py`). The others' strengths do not learn from the newcomer's votes; train again for that.
 """
@@ -68,7 +74,7 @@ def with_newcomer(head: Head, votes: PromptedVotes, x_PD: Vectors, *, seed: int 
         seed: of the members' draws.
 
     Raises:
-        InputError: the votes are not about exactly one new model, or the head has no ensemble.
+        InputError: the votes are not about exactly one new model, all weigh nothing, or the head has no ensemble.
     """
     if len(head.members) <= 1:
         raise InputError("found a model without an ensemble, expected one to say how models differ: --members 32")
@@ -76,6 +82,8 @@ def with_newcomer(head: Head, votes: PromptedVotes, x_PD: Vectors, *, seed: int 
     mine = by_prompt(renumbered(votes, [*head.models, name]))
     number = len(head.models)
     mine = mine.take((mine.first_B == number) | (mine.second_B == number))
+    if not len(mine):
+        raise InputError(f"found no vote on {name!r} that counts, expected at least one of a weight above zero")
     z_PK, kind = head.projection(x_PD), head.kind
     prior = _prior(head)
     at_Q, _ = _mode(_known(head.weights), mine, z_PK, kind, prior)
@@ -123,8 +131,23 @@ def _mode(opponents: Weights, votes: PromptedVotes, z_PK: Vectors, kind: Kind, p
         at_Q += step_Q * min(1.0, 2.0 / max(np.abs(design_BQ @ step_Q).max(initial=0), 1e-12))
         if np.abs(step_Q).max() < _LAST_MOVE:
             value_Q, vector_QQ = np.linalg.eigh(information_QQ)
-            return prior.mean_Q + prior.root_QQ @ at_Q, prior.root_QQ @ (vector_QQ / np.sqrt(value_Q))
+            root_QQ = vector_QQ / np.sqrt(value_Q)
+            score_BQ = (votes.weight_B * slope_B)[:, None] * design_BQ
+            root_QQ = root_QQ @ _widening(score_BQ @ root_QQ, votes.prompt_B)
+            return prior.mean_Q + prior.root_QQ @ at_Q, prior.root_QQ @ root_QQ
     raise InputError(f"found no strengths of the new model after {_MOST_STEPS} steps; train with its votes instead")
+
+
+def _widening(score_BQ: Floats, prompt_B: NDArray[np.int32]) -> Floats:
+    """A root of the identity plus what scores of one prompt have in common, as far as that is above zero."""
+    _, place_B = np.unique(prompt_B, return_inverse=True)
+    sum_PQ = np.zeros((int(place_B.max()) + 1, score_BQ.shape[1]))
+    np.add.at(sum_PQ, place_B, score_BQ)
+    several_P = np.bincount(place_B) > 1
+    kept_B = several_P[place_B]
+    shared_QQ = sum_PQ[several_P].T @ sum_PQ[several_P] - score_BQ[kept_B].T @ score_BQ[kept_B]
+    value_Q, vector_QQ = np.linalg.eigh(shared_QQ)
+    return (vector_QQ * np.sqrt(1 + np.maximum(value_Q, 0))) @ vector_QQ.T
 
 
 def _slopes(  # noqa: PLR0917 - of one caller

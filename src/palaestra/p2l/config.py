@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from palaestra.p2l.model import Kind
 
@@ -23,14 +23,21 @@ class TrainConfig(BaseModel):
     """What makes vectors of prompts: local:minilm, gguf:smollm2, or a model of --models with an endpoint."""
     components: int = Field(default=64, ge=1)
     """How many principal components of the vectors the head sees, at most."""
-    spread: float | Literal["auto"] = "auto"
+    spread: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
     """How far strengths move from prompt to prompt a priori, log odds; 0 is one board; auto chooses by folds."""
     folds: int = Field(default=5, ge=2)
     """Parts into which prompts are dealt to choose the spread."""
     members: int = Field(default=32, ge=0)
-    """Members of the ensemble that says how sure the boards are; 0 for none."""
+    """Members of the ensemble that says how sure the boards are; 0 for none, since one alone tells no spread."""
     seed: int = Field(default=0, ge=0)
     """Seed of folds and members."""
+
+    @field_validator("members")
+    @classmethod
+    def _none_or_several(cls, members: int) -> int:
+        if members == 1:
+            raise ValueError("found an ensemble of one member, expected 0 for none, or 2 and more: one tells no spread")
+        return members
 
 
 class TuneConfig(BaseModel):

@@ -88,14 +88,13 @@ def curve(
         confidence: of intervals over prompts.
 
     Raises:
-        InputError: fewer than two prompts, or all models cost the same.
+        InputError: fewer than two prompts, or money buys nothing (`has_room`).
     """
     prompts = len(outlook.value_PM)
     truth_PM = outlook.value_PM if quality_PM is None else quality_PM
     hulls, single_M = upper_hulls(outlook.cost_PM, outlook.value_PM), outlook.cost_PM.mean(axis=0)
     blind = upper_hulls(single_M, truth_PM.mean(axis=0, keepdims=True))
-    low = max(float(hulls.cost_PK[:, 0].mean()), float(blind.cost_PK[0, 0]))
-    high = max(float(at_budget(hulls, None).cost_P.mean()), float(at_budget(blind, None).cost_P[0]))
+    low, high = _ends(hulls, blind)
     if prompts < 2 or not high > low:  # noqa: PLR2004 - an interval needs two
         raise InputError(f"found {prompts} prompts and budgets from {low:.6g} to {high:.6g}, expected room for a curve")
     drawn, gains = [], []
@@ -118,6 +117,23 @@ def curve(
         realised=quality_PM is not None,
         confidence=confidence,
     )
+
+
+def has_room(outlook: Outlook, quality_PM: Floats | None = None) -> bool:
+    """Whether there is a curve to draw: two prompts, and a cost at which more quality is bought than by the cheapest.
+
+    There is none where all models cost the same, nor where the cheapest is the best on each prompt and on the whole.
+    """
+    truth_PM = outlook.value_PM if quality_PM is None else quality_PM
+    hulls = upper_hulls(outlook.cost_PM, outlook.value_PM)
+    low, high = _ends(hulls, upper_hulls(outlook.cost_PM.mean(axis=0), truth_PM.mean(axis=0, keepdims=True)))
+    return len(truth_PM) > 1 and high > low
+
+
+def _ends(hulls: Hulls, blind: Hulls) -> tuple[float, float]:
+    """The least and the greatest mean cost of a call that make a difference."""
+    low = max(float(hulls.cost_PK[:, 0].mean()), float(blind.cost_PK[0, 0]))
+    return low, max(float(at_budget(hulls, None).cost_P.mean()), float(at_budget(blind, None).cost_P[0]))
 
 
 def outcomes_of(votes: PromptedVotes, models: tuple[str, ...]) -> Floats:

@@ -95,10 +95,11 @@ def evaluate(
         seed: of the folds that choose settings.
 
     Raises:
-        InputError: a model that the head does not know, or no vote on a prompt that it has not seen.
+        InputError: a model that the head does not know, no vote on a prompt that it has not seen, or training votes on
+            prompts that the head was not trained on: a rival would have seen more than the head, held-out votes even.
     """
     held = by_prompt(renumbered(held, head.models))
-    known_P = np.isin(np.array([prompt_hashes([text])[0] for text in held.prompts]), head.asked)
+    known_P = _asked(head, held.prompts)
     fresh = held.take(~known_P[held.prompt_B])
     if not len(fresh):
         raise InputError(f"found no vote on a new prompt: all {len(held)} are on prompts of training, expected others")
@@ -109,8 +110,19 @@ def evaluate(
     }
     if training is not None:
         seen = by_prompt(renumbered(training[0], head.models))
+        voted = np.unique(seen.prompt_B)
+        if strange := int((~_asked(head, [seen.prompts[p] for p in voted])).sum()):
+            raise InputError(
+                f"found {strange} of {len(voted)} prompts of the training votes on which the model was not trained, "
+                "expected the votes that it was trained on: its rivals may not see more"
+            )
         found |= local_boards(head.kind, seen, training[1], fresh, x_PD, seed=seed)
     return _compared(head.kind, fresh, found, seen=len(held) - len(fresh), confidence=confidence)
+
+
+def _asked(head: Head, prompts: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of the prompts are among those of training."""
+    return np.isin(np.array([prompt_hashes([text])[0] for text in prompts], dtype=np.uint64), head.asked)
 
 
 def renumbered(votes: PromptedVotes, models: Sequence[str]) -> PromptedVotes:

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from palaestra.errors import InputError
 from palaestra.learn.checkpoint import read_checkpoint, write_checkpoint
@@ -100,6 +102,53 @@ class Head:
         tie_RC = np.stack([member.tie_C for member in self.members])
         eta_RP = tie_parameters(self.kind, tie_RC[:, :1] + tie_RC[:, 1:] @ z_PK.T)
         return Coefficients(found.beta_PM, found.eta_P, draws_RPM, eta_RP)
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """Sets of models that votes connect, the largest first; strengths of different sets do not compare.
+
+        Grounded strengths are all measured from where a usable answer begins, and are one set.
+        """
+        return (self.models,) if self.kind == "grounded" else self._sets("weak")
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Models whose strength no vote bounds on one side: as of one that has only won, or only lost, in its set.
+
+        Of a set that falls apart into models alone, all.
+        """
+        if self.kind == "grounded":
+            return ()
+        inside: set[str] = set()
+        strong = self._sets("strong")
+        for part in self.parts:
+            core = max((one for one in strong if one[0] in part), key=len)
+            inside |= {*core} if len(core) > 1 else set()
+        return tuple(name for name in self.models if name not in inside)
+
+    def _sets(self, connection: str) -> tuple[tuple[str, ...], ...]:
+        first_MM, second_MM, *halves = self.counts_OMM
+        either_MM = first_MM + second_MM.T + sum(one + one.T for one in halves)
+        count, label_M = connected_components(csr_matrix(either_MM > 0), directed=True, connection=connection)
+        found = [tuple(self.models[m] for m in np.flatnonzero(label_M == label)) for label in range(count)]
+        return tuple(sorted(found, key=lambda part: (-len(part), self.models.index(part[0]))))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What votes do not say about strengths: sets of models that never met, and strengths without a bound."""
+        said, outside = [], self.outside
+        if len(self.parts) > 1:
+            said.append(
+                f"The votes fall into {len(self.parts)} sets of models that never met; ratings, ranks and choices "
+                "between models of different sets are guesses, and no interval holds for them."
+            )
+        if outside:
+            more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""  # noqa: PLR2004 - as below
+            said.append(
+                f"No vote bounds the strength of {', '.join(outside[:3])}{more} on one side, as of a model that has "
+                "only won; such a rating and its interval are of the prior's making."
+            )
+        return tuple(said)
 
     @property
     def plain_coefficients(self) -> Coefficients:

@@ -161,7 +161,8 @@ def at_budget(hulls: Hulls, budget: ArrayLike | None) -> Mixtures:
             f"on prompt {prompt + 1} ({int(np.sum(~(budget_P >= least_P)))} of {len(hulls)} prompts cannot be bought); "
             f"expected at least {least_P.max():.6g} for all of them"
         )
-    corner_P = (hulls.cost_PK <= budget_P[:, None]).sum(axis=1) - 1
+    there_PK = np.arange(hulls.cost_PK.shape[1]) < hulls.corners_P[:, None]  # beyond is no corner, whatever the budget
+    corner_P = (there_PK & (hulls.cost_PK <= budget_P[:, None])).sum(axis=1) - 1
     higher_P = np.minimum(corner_P + 1, last_P)
     low_P, high_P = hulls.cost_PK[rows, corner_P], hulls.cost_PK[rows, higher_P]
     width_P = high_P - low_P

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from scipy.special import ndtr, ndtri
 
 from palaestra.errors import InputError
-from palaestra.p2l.aggregate import SetBoard, board_of
+from palaestra.p2l.aggregate import SetBoard, board_of, board_of_prompts
 from palaestra.p2l.head import HeadBoards
 from palaestra.p2l.model import PromptBoards
 from palaestra.schema import FitReport, Leaderboard, Level, ModelRating, VoteData
@@ -54,7 +54,7 @@ def leaderboard(
     Raises:
         InputError: a prompt is empty, or weights are none.
     """
-    found = board_of(boards.kind, boards.coefficients(prompts), weight_P)
+    found = board_of_prompts(boards, prompts, weight_P)
     return record_of(boards, found, prompts, category=category, confidence=confidence, seed=seed)
 
 
@@ -93,17 +93,25 @@ def record_of(
     return Leaderboard(
         category=category,
         models=_LINES.validate_python([dict(zip(fields, row, strict=True)) for row in rows]),
-        components=(tuple(boards.models),),
+        components=boards.head.parts if isinstance(boards, HeadBoards) else (tuple(boards.models),),
         settings={
             "method": "prompt-to-leaderboard", "kind": boards.kind, "confidence": confidence, "seed": seed,
             "prompts": len(prompts), "tie_parameter": found.eta,
         },
         data=VoteData(votes=float(votes["votes"].sum() / 2), sha256=_hash(prompts)),
         fit=_fit(boards, found),
-        warnings=() if found.draws_RM is not None else ("Trained without an ensemble: there are no intervals.",),
+        warnings=_warnings(boards, found),
         usable=_usable(boards, found, level, confidence),
         covariance=tuple(map(tuple, covariance_MM[np.ix_(order, order)].tolist())),
     )  # fmt: skip
+
+
+def _warnings(boards: PromptBoards, found: SetBoard) -> tuple[str, ...]:
+    doubts = boards.head.doubts if isinstance(boards, HeadBoards) else ()
+    return (
+        *doubts,
+        *(() if found.draws_RM is not None else ("Trained without an ensemble: there are no intervals.",)),
+    )
 
 
 def _root(found: SetBoard) -> Floats:
@@ -163,8 +171,8 @@ def strengths(
     Raises:
         InputError: a prompt is empty, or the model has no ensemble.
     """
-    here = board_of(boards.kind, boards.coefficients(prompts))
-    there = board_of(boards.kind, boards.coefficients(overall)) if overall is not None else _average(boards)
+    here = board_of_prompts(boards, prompts)
+    there = board_of_prompts(boards, overall) if overall is not None else _average(boards)
     if here.draws_RM is None or there.draws_RM is None:
         raise InputError("found a model without an ensemble, expected one: train with --members 32")
     off_M, off_RM = _centred(here.beta_M) - _centred(there.beta_M), _centred(here.draws_RM) - _centred(there.draws_RM)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from palaestra.errors import InputError
 from palaestra.p2l.fitting import Vectors, fit, tie_parameters
 from palaestra.p2l.kernel import vote_losses
 from palaestra.p2l.model import VOTE_MODELS, Kind
@@ -65,7 +66,15 @@ def local_boards(
         fresh: votes to foretell, in the order of their prompts.
         fresh_PD: vectors of their prompts.
         seed: of the folds.
+
+    Raises:
+        InputError: fewer training prompts than folds.
     """
+    if (prompts := len(np.unique(seen.prompt_B))) < _FOLDS:
+        raise InputError(
+            f"found {prompts} training prompts, expected at least {_FOLDS} to choose how rivals are set; leave out "
+            "--training"
+        )
     seen_PD, fresh_PD = _unit(seen_PD), _unit(fresh_PD)
     with one_thread():
         k, lean = _chosen(kind, seen, seen_PD, seed)
@@ -170,13 +179,16 @@ def _plain(kind: Kind, votes: PromptedVotes) -> _Plain:
 
 
 def _folds(votes: PromptedVotes, seed: int) -> NDArray[np.int64]:
-    rng = np.random.default_rng([seed, 1])
-    return rng.permutation(len(votes.prompts)) % _FOLDS
+    """The fold of each prompt, -1 where it has no vote."""
+    voted = np.unique(votes.prompt_B)
+    fold_P = np.full(len(votes.prompts), -1)
+    fold_P[voted] = np.random.default_rng([seed, 1]).permutation(len(voted)) % _FOLDS
+    return fold_P
 
 
 def _chosen(kind: Kind, votes: PromptedVotes, x_PD: Vectors, seed: int) -> tuple[int, float]:
     fold_P = _folds(votes, seed)
-    seen, held = votes.of_prompts(fold_P != 0), _fewer(votes.of_prompts(fold_P == 0))
+    seen, held = votes.of_prompts(fold_P > 0), _fewer(votes.of_prompts(fold_P == 0))
     losses = {
         (k, lean): _mean_loss(kind, held, _by_neighbours(kind, seen, x_PD, held, x_PD, k, lean))
         for k, lean in product(NEIGHBOURS, LEANS)
@@ -186,7 +198,7 @@ def _chosen(kind: Kind, votes: PromptedVotes, x_PD: Vectors, seed: int) -> tuple
 
 def _chosen_for_categories(kind: Kind, votes: PromptedVotes, seed: int) -> float:
     fold_P = _folds(votes, seed)
-    seen, held = votes.of_prompts(fold_P != 0), votes.of_prompts(fold_P == 0)
+    seen, held = votes.of_prompts(fold_P > 0), votes.of_prompts(fold_P == 0)
     losses = {lean: _mean_loss(kind, held, _by_category(kind, seen, held, lean)) for lean in LEANS}
     return min(losses, key=lambda one: losses[one])
 

@@ -1,4 +1,4 @@
-"""The losses of votes on tensors: what a language model with a head would be trained on; none is yet.
+"""The losses of votes on tensors: what a language model with a head is trained on (`backbone.py`).
 
 With d = beta_first - beta_second, all of shape (B,), outcomes 0 first wins, 1 second wins, 2 tie, 3 both bad:
 

@@ -22,10 +22,11 @@ from scipy.optimize import elementwise
 from scipy.special import expit, logit
 
 from palaestra.errors import InputError
+from palaestra.p2l.aggregate import AT_ONCE
 from palaestra.p2l.budget import spread
 from palaestra.p2l.costs import Costs, expect_costs, read_usage
 from palaestra.p2l.hull import Mixtures, at_budget, at_price, strictly, upper_hulls
-from palaestra.p2l.model import Coefficients, Kind, PromptBoards, load_prompt_boards
+from palaestra.p2l.model import Coefficients, Kind, PromptBoards, checked_prompts, load_prompt_boards
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -45,7 +46,7 @@ class RouterConfig(BaseModel):
     """Instead of a budget: take the model with the greatest value - price x cost. `p2l route --total` prints it."""
     rule: Literal["mix", "strict"] = "mix"
     """mix: two models may be mixed, so that the budget is spent; strict: the best model whose call is within it."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of the draws."""
 
     @model_validator(mode="after")
@@ -59,7 +60,10 @@ class RouterConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of P prompts before anything is bought: what each of the M routed models is worth, and costs."""
+    """What is known of P prompts before anything is bought: what each of the M routed models is worth, and costs.
+
+    The coefficients are without the ensemble where prompts are many (`aggregate.AT_ONCE`): nothing here needs it.
+    """
 
     coefficients: Coefficients
     value_PM: Floats
@@ -96,6 +100,8 @@ class Router:
         config: what may be spent.
         opponents: how often each model of the boards is met, by name, those left out never; all alike, if None.
 
+    `notes` say what had to be supposed, and what the votes do not say of the models.
+
     Raises:
         InputError: a model or opponent that the boards do not know, or opponents that are never met.
     """
@@ -117,6 +123,8 @@ class Router:
                 )
         self._columns = [place[name] for name in self.models]
         self.opponents_M = _shares(boards.models, opponents)
+        head = getattr(boards, "head", None)
+        self.notes = (*costs.notes, *(head.doubts if head is not None else ()))
 
     def outlook(self, prompts: Sequence[str], lengths: Sequence[int] | None = None) -> Outlook:
         """What the models are worth and cost.
@@ -128,10 +136,20 @@ class Router:
         Raises:
             InputError: there is no prompt, or an empty one.
         """
-        found = self.boards.coefficients(prompts)
+        found = self._coefficients(checked_prompts(prompts))
         value_PM = scores(found, self.boards.kind, self.opponents_M)[:, self._columns]
         cost_PM = self.costs.of([len(prompt) for prompt in prompts] if lengths is None else lengths)
         return Outlook(found, value_PM, cost_PM)
+
+    def _coefficients(self, prompts: list[str]) -> Coefficients:
+        if len(prompts) <= AT_ONCE:
+            return self.boards.coefficients(prompts)
+        betas, etas = [], []
+        for start in range(0, len(prompts), AT_ONCE):
+            part = self.boards.coefficients(prompts[start : start + AT_ONCE])
+            betas.append(part.beta_PM)
+            etas += [] if part.eta_P is None else [part.eta_P]
+        return Coefficients(np.concatenate(betas), np.concatenate(etas) if etas else None)
 
     def route(self, outlook: Outlook, *, total: float | None = None, allowed_M: Flags | None = None) -> Routing:
         """Decide.

@@ -78,13 +78,18 @@ class RouterModel:
         """Choose, ask, and tell.
 
         Raises:
-            ModelError: nothing was asked; the budget or the purse buys no model; or the model failed.
+            ModelError: nothing was asked; the budget or the purse buys no model; or the model failed, and no other one
+                can be had: then the failure is told, not the want of money.
         """
         prompt = said_by_user(messages)
         outlook = await self.look(prompt, sum(len(message.text) for message in messages))
         failed: list[dict[str, str]] = []
+        failure: ModelError | None = None
         while True:
-            chosen = self._choose(outlook, messages, sampling, failed)
+            try:
+                chosen = self._choose(outlook, messages, sampling, failed)
+            except ModelError as nobody:
+                raise failure or nobody from None
             begun = False
             try:
                 async with aclosing(self._paid(chosen, messages, sampling)) as pieces:
@@ -97,6 +102,7 @@ class RouterModel:
             except ModelError as error:
                 _log.warning("%s failed: %s", chosen.model, error)
                 failed.append({"model": chosen.model, "error": error.record.kind})
+                failure = error
                 if begun or self._on_error == "error" or len(failed) == len(self.router.models):
                     raise
             else:

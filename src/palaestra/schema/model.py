@@ -43,9 +43,9 @@ class ModelSpec(Record):
     """The environment variable that holds the key."""
     organization: str | None = None
     license: str | None = None
-    input_price: float = Field(default=0.0, ge=0.0)
+    input_price: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     """Price of a million input tokens."""
-    output_price: float = Field(default=0.0, ge=0.0)
+    output_price: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     """Price of a million output tokens."""
     capabilities: tuple[Capability, ...] = ("chat",)
     system: str | None = None

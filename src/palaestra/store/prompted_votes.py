@@ -4,28 +4,34 @@
                 arena's database
     judged      the same with question_id (or another id) instead, beside a file of prompts
     outcomes    a table with one row a prompt and, for each model, a column of right or wrong: `gpt-4_correct`, or all
-                columns that hold nothing else. Both right is a tie, both wrong is both bad
+                columns that begin with one, ids aside. Both right is a tie, both wrong is both bad
 
-The prompt is what the user has said, turn by turn, joined by a blank line; a vote without one is malformed.
+The prompt is what the user has said, turn by turn, joined by a blank line; a vote without one is malformed. Spaces
+around a prompt and the ends of its lines (CR LF or LF) make no other prompt of it: else one prompt would be both
+learnt from and held out.
 Not here: what is learnt (`p2l/`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from palaestra.errors import VoteFileError
 from palaestra.schema import Winner
 from palaestra.store.formats import read_votes
 from palaestra.store.prompts import read_prompts
-from palaestra.store.records import read_rows
+from palaestra.store.records import kind_of, read_rows
 from palaestra.store.sources import is_database
 
 Integers = NDArray[np.int32]
@@ -34,9 +40,14 @@ OUTCOMES = [winner.value for winner in Winner]
 _TEXTS = ("prompt", "instruction", "question")
 _TALKS = ("conversation_a", "conversation_b")
 _IDS = ("question_id", "prompt_id", "instruction_id", "uid")
+_NUMBERS = ("id", "index", "idx", "row", "turn", "turns", "weight", *_IDS)
+"""Columns of a table of outcomes that are no models, even where they hold 0 and 1 alone."""
 _ABOUT = ("voter", "category", "subject", "language")
+_VERDICTS = {"winner", "game1", "games", "preference"}
 _SUFFIXES = ("_correct", "_score")
 _TWO = 2
+_HEAD = 5
+"""Rows by which a table of outcomes is known; votes may be millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,14 @@ class PromptedVotes:
         """The votes on some of the prompts; prompts, models and voters keep their numbers."""
         return self.take(kept_P[self.prompt_B])
 
+    @property
+    def sha256(self) -> str:
+        """A hash of what the votes say: equal for equal prompts, models and votes in the same order."""
+        said = hashlib.sha256(json.dumps([self.prompts, self.models]).encode())
+        for one_B in (self.prompt_B, self.first_B, self.second_B, self.outcome_B, self.weight_B):
+            said.update(np.ascontiguousarray(one_B).tobytes())
+        return said.hexdigest()
+
     def __len__(self) -> int:
         """The number of votes."""
         return len(self.prompt_B)
@@ -79,7 +98,7 @@ def read_prompted_votes(
     Args:
         source: a file of votes, of verdicts or of outcomes, or the URL of an arena's database.
         prompts: a file of prompts, where the votes name them by an id only.
-        skip_bad: how many malformed rows may be left out.
+        skip_bad: how many malformed rows may be left out, those without a prompt among them.
         baseline: for verdicts that do not name the model against which they were given.
 
     Raises:
@@ -88,18 +107,35 @@ def read_prompted_votes(
         DatabaseError: there is no such ledger.
     """
     if is_database(source):
-        return _of_ledger(str(source))
+        return _of_ledger(str(source), skip_bad)
     path = Path(source)
     if (outcomes := _outcomes(path, skip_bad)) is not None:
         return outcomes
-    votes = read_votes(path, skip_bad=skip_bad, baseline=baseline, wanted=_wanted(prompts)).frame
-    text_B = _texts(votes, str(path), prompts)
-    if missing := text_B.is_null().arg_true().to_list():
+    read = read_votes(path, skip_bad=skip_bad, baseline=baseline, wanted=_wanted(prompts))
+    text_B = _texts(read.frame, str(path), prompts)
+    return _coded(*_with_prompts(str(path), read.frame, text_B, skip_bad - len(read.skipped)))
+
+
+def _with_prompts(source: str, votes: pl.DataFrame, text_B: pl.Series, skip_bad: int) -> tuple[pl.DataFrame, pl.Series]:
+    """The votes whose prompts say something, with these prompts as they are told apart.
+
+    Raises:
+        VoteFileError: more have none than may be left out, or all.
+    """
+    text_B = pl.Series([None if text is None else _plain(text) for text in text_B.to_list()], dtype=pl.String)
+    said_B = (text_B != "").fill_null(value=False)
+    missing = (~said_B).arg_true().to_list()
+    if len(missing) > max(skip_bad, 0) or len(missing) == len(votes):
         raise VoteFileError(
-            f"{path}: vote {missing[0] + 1}: found a vote without its prompt ({len(missing)} of {len(votes)} votes), "
-            f"expected conversations, or a column {', '.join(_TEXTS)}, or --prompts with the ids of the votes"
+            f"{source}: vote {missing[0] + 1}: found a vote without its prompt ({len(missing)} of {len(votes)} votes), "
+            f"expected conversations, or a column {', '.join(_TEXTS)}, or --prompts with the ids of the votes; "
+            "--skip-bad leaves out as many as it says"
         )
-    return _coded(votes, text_B)
+    return votes.filter(said_B), text_B.filter(said_B)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _wanted(prompts: str | Path | None) -> Callable[[Sequence[str]], list[str]]:
@@ -121,32 +157,54 @@ def _texts(votes: pl.DataFrame, source: str, prompts: str | Path | None) -> pl.S
         return votes[name].cast(pl.String).replace_strict(known, default=None, return_dtype=pl.String)
     for name in _TEXTS:
         if name in votes.columns and votes[name].dtype == pl.String:
-            return _without_empty(votes[name])
+            return votes[name]
     if _TALKS[0] in votes.columns:
-        return _without_empty(_asked(votes[_TALKS[0]]))
+        return _asked(votes[_TALKS[0]], source)
     raise VoteFileError(
         f"{source}: found votes without their prompts (columns {', '.join(votes.columns)}), expected "
         f"conversation_a, or a column {', '.join(_TEXTS)}; where votes name prompts by an id, give --prompts FILE"
     )
 
 
-def _without_empty(text_B: pl.Series) -> pl.Series:
-    return pl.select(pl.when(text_B.str.strip_chars() != "").then(text_B)).to_series()
-
-
-def _asked(talk_B: pl.Series) -> pl.Series:
+def _asked(talk_B: pl.Series, source: str) -> pl.Series:
     """The user's turns of conversations."""
     if talk_B.dtype == pl.String:
-        talk_B = talk_B.str.json_decode(pl.List(pl.Struct({"role": pl.String, "content": pl.String})))
+        return pl.Series([_asked_in(text) for text in talk_B.to_list()], dtype=pl.String)
     message = pl.element().struct
     content = message.field("content")
-    if not isinstance(talk_B.dtype, pl.List) or not isinstance(talk_B.dtype.inner, pl.Struct):
-        raise VoteFileError(f"column {talk_B.name}: found {talk_B.dtype}, expected a list of messages")
-    kinds = {field.name: field.dtype for field in talk_B.dtype.inner.fields}
-    if isinstance(kinds.get("content"), pl.List):  # typed parts
+    inner = talk_B.dtype.inner if isinstance(talk_B.dtype, pl.List) else None
+    kinds = {field.name: field.dtype for field in inner.fields} if isinstance(inner, pl.Struct) else {}
+    if not {"role", "content"} <= kinds.keys():
+        raise VoteFileError(
+            f"{source}: column {talk_B.name}: found {talk_B.dtype}, expected a list of messages with role and content"
+        )
+    said_of = kinds["content"]
+    if isinstance(said_of, pl.List):  # typed parts
+        parts = {field.name for field in said_of.inner.fields} if isinstance(said_of.inner, pl.Struct) else set()
+        if "text" not in parts:
+            return pl.Series([None] * len(talk_B), dtype=pl.String)
         content = content.list.eval(pl.element().struct.field("text")).list.join("\n\n", ignore_nulls=True)
     said = talk_B.list.eval(pl.when(message.field("role") == "user").then(content))
     return said.list.drop_nulls().list.join("\n\n")
+
+
+def _asked_in(text: str | None) -> str | None:
+    """The user's turns of a conversation that is written as JSON; None where it is none."""
+    try:
+        talk = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(talk, list):
+        return None
+    said = [_text_of(one.get("content")) for one in talk if isinstance(one, Mapping) and one.get("role") == "user"]
+    return "\n\n".join(one for one in said if one is not None).encode("utf-8", "replace").decode()
+
+
+def _text_of(content: Any) -> str | None:  # noqa: ANN401 - as JSON has it
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else None
+    parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+    return "\n\n".join(part for part in parts if isinstance(part, str))
 
 
 def _coded(votes: pl.DataFrame, text_B: pl.Series) -> PromptedVotes:
@@ -189,7 +247,7 @@ def _numbered(text_B: pl.Series) -> tuple[tuple[str, ...], Integers]:
     return tuple(distinct.to_list()), codes.to_numpy().astype(np.int32)
 
 
-def _of_ledger(source: str) -> PromptedVotes:
+def _of_ledger(source: str, skip_bad: int) -> PromptedVotes:
     from palaestra.store.ballots import read_battles
 
     battles = read_battles(source)
@@ -204,7 +262,7 @@ def _of_ledger(source: str) -> PromptedVotes:
         columns | {"winner": [battle.winner.value for battle in battles]},
         schema_overrides={"model_a": pl.Enum(names), "model_b": pl.Enum(names), "voter": pl.String},
     )
-    return _coded(frame, pl.Series(texts, dtype=pl.String))
+    return _coded(*_with_prompts("the ledger", frame, pl.Series(texts, dtype=pl.String), skip_bad))
 
 
 def _outcomes(path: Path, skip_bad: int) -> PromptedVotes | None:
@@ -212,10 +270,10 @@ def _outcomes(path: Path, skip_bad: int) -> PromptedVotes | None:
     if not path.is_file():
         return None
     rows = read_rows(path, "votes") if _may_hold_outcomes(path) else []
-    if not rows or {"winner", "game1", "games", "preference"} & rows[0].keys():
+    if not rows or _VERDICTS & rows[0].keys():
         return None
     text = next((name for name in _TEXTS if name in rows[0]), None)
-    columns = _models_of(rows[0])
+    columns = _models_of(rows)
     if text is None or len(columns) < _TWO:
         return None
     prompts: dict[str, int] = {}
@@ -231,7 +289,7 @@ def _outcomes(path: Path, skip_bad: int) -> PromptedVotes | None:
             if len(bad) > skip_bad:
                 raise VoteFileError(bad[-1])
             continue
-        prompt = prompts.setdefault(str(row[text]), len(prompts))
+        prompt = prompts.setdefault(_plain(str(row[text])), len(prompts))
         category.setdefault(prompt, next((str(row[name]) for name in ("category", "subject") if row.get(name)), None))
         known = [place for place, value in right.items() if value is not None]
         found += [(prompt, one, other, _outcome(right[one], right[other])) for one, other in combinations(known, 2)]
@@ -254,27 +312,45 @@ def _outcomes(path: Path, skip_bad: int) -> PromptedVotes | None:
 def _may_hold_outcomes(path: Path) -> bool:
     """Whether its columns look like outcomes; a look at the head only, since votes may be millions."""
     try:
-        lazy = {".parquet": pl.scan_parquet, ".csv": pl.scan_csv}
-        kind = path.suffixes[-2] if path.suffix in {".gz", ".zst"} and len(path.suffixes) > 1 else path.suffix
-        if kind == ".csv":
-            head = pl.read_csv(path, n_rows=5, infer_schema_length=5, truncate_ragged_lines=True)
-        elif kind in lazy:
-            head = pl.scan_parquet(path).head(5).collect()
+        head = _head(path, kind_of(path))
+    except (OSError, ValueError, pl.exceptions.PolarsError, pa.ArrowException):
+        return False
+    known = head[0].keys() if head else ()
+    if _VERDICTS & {*known} or not any(name in known for name in _TEXTS):
+        return False
+    return len(_models_of(head)) >= _TWO
+
+
+def _head(path: Path, kind: str) -> list[dict[str, Any]]:
+    if kind == ".csv":
+        return pl.read_csv(path, n_rows=_HEAD, infer_schema_length=_HEAD, truncate_ragged_lines=True).to_dicts()
+    if kind == ".parquet":
+        return pl.scan_parquet(path).head(_HEAD).collect().to_dicts()
+    if kind not in {".jsonl", ".ndjson", ".json"}:
+        return []
+    with pa.input_stream(str(path)) as stream:  # takes the compression from the suffix
+        if kind == ".json":
+            rows = json.loads(stream.read())
         else:
-            with path.open("rb") as file:
-                first = file.readline(1_000_000)
-            head = pl.read_ndjson(first) if kind in {".jsonl", ".ndjson"} else pl.DataFrame()
-    except (OSError, pl.exceptions.PolarsError):
-        return False
-    if "winner" in head.columns or not any(name in head.columns for name in _TEXTS):
-        return False
-    return len(_models_of(head.row(0, named=True) if len(head) else {})) >= _TWO
+            rows = [json.loads(line) for line in stream.read(1_000_000).splitlines()[:_HEAD] if line.strip()]
+    return [row for row in rows[:_HEAD] if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
-def _models_of(row: dict[str, object]) -> dict[str, str]:
-    """The models of a table of outcomes, and their columns, sorted by name."""
-    marked = {name[: -len(end)]: name for name in row for end in _SUFFIXES if name.endswith(end)}
-    plain = {name: name for name, value in row.items() if name not in {*_TEXTS, *_ABOUT} and _right(value) is not None}
+def _models_of(rows: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """The models of a table of outcomes, and their columns, sorted by name.
+
+    A column whose first value that is there is right or wrong is a model's: a blank in the first row hides nobody, and
+    what is neither further down is named.
+    """
+    first: dict[str, object] = {}
+    for row in rows:
+        for name, value in row.items():
+            if value is not None and value != "":
+                first.setdefault(name, value)
+    names = dict.fromkeys(name for row in rows for name in row)
+    marked = {name[: -len(end)]: name for name in names for end in _SUFFIXES if name.endswith(end)}
+    about = {*_TEXTS, *_ABOUT, *_NUMBERS}
+    plain = {name: name for name, value in first.items() if name not in about and _right(value) is not None}
     return dict(sorted((marked or plain).items()))
 
 
