@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from reward_worlds import Words, preferences
 
+from palaestra.cli import run
 from palaestra.errors import InputError
 from palaestra.rewards import head_model, score
 from palaestra.rewards.card import model_card
@@ -133,3 +134,60 @@ def test_what_is_no_reward_is_refused(tmp_path: Path) -> None:
     (tmp_path / "palaestra.json").write_text('{"palaestra_kind": "other"}')
     with pytest.raises(InputError, match="found a model of kind 'other'"):
         load_reward(tmp_path)
+
+
+def as_lines(path: Path, *rows: Mapping[str, object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_two_right_answers_to_a_prompt_are_refused(tmp_path: Path) -> None:
+    rows = [{"prompt": "6 * 7?", "reply": "42", "reference": reference} for reference in ("42", "41")]
+    with pytest.raises(InputError, match="found the references '42' and '41'"):
+        read_replies(as_lines(tmp_path / "t.jsonl", *rows))
+    assert read_replies(as_lines(tmp_path / "t.jsonl", rows[0], rows[0])).references == {"6 * 7?": "42"}
+
+
+def test_two_rewards_of_one_reply_are_refused_unless_it_is_noise(tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "reply": "b", "reward": reward} for reward in (1.0, 1.0001, -9.0)]
+    name = f"scores:{as_lines(tmp_path / 's.jsonl', *rows[:2])}"
+    assert load_reward(name).score([(Message.of("user", "a"),)], ["b"]).tolist() == [1.0]
+    as_lines(tmp_path / "s.jsonl", *rows)
+    with pytest.raises(InputError, match=r"row 3: found the reward -9 .* an earlier row gives 1"):
+        load_reward(name)
+
+
+def test_an_id_of_nought_is_an_id(tmp_path: Path) -> None:
+    rows = [{"id": number, "prompt": "a", "reply": "b"} for number in range(3)]
+    assert read_replies(as_lines(tmp_path / "t.jsonl", *rows)).id_N == ("0", "1", "2")
+
+
+def test_rewards_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    class Broken:
+        name = "broken"
+
+        def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> np.ndarray:  # noqa: ARG002
+            return np.full(len(replies), np.nan)
+
+    write_preferences(tmp_path / "p.jsonl", FOUND)
+    with pytest.raises(InputError, match="broken: found rewards with NaN"):
+        score_replies(Broken(), read_replies(tmp_path / "p.jsonl"), tmp_path / "chunks")
+
+
+def test_a_ledger_that_has_grown_is_scored_anew_where_it_has(tmp_path: Path) -> None:
+    for count in (10, 20):
+        write_preferences(tmp_path / "p.jsonl", FOUND[:count])
+        found, _ = score_replies(rule("rule:length"), read_replies(tmp_path / "p.jsonl"), tmp_path / "chunks")
+        np.testing.assert_array_equal(found, rule("rule:length").score(PROMPTS, REPLIES)[: 2 * count])
+
+
+def test_scores_that_have_changed_are_not_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"prompt": "a", "reply": "b", "reward": 1.0}
+    scores, table = as_lines(tmp_path / "s.jsonl", row), as_lines(tmp_path / "t.jsonl", row)
+    command = ["reward", "score", f"scores:{scores}", str(table), "--out", str(tmp_path / "run")]
+    assert run([*command, "--confidence", "2"]) == 2
+    assert "found the confidence 2" in capsys.readouterr().err
+    assert run(command) == 0
+    as_lines(scores, row | {"reward": 2.0})
+    assert run([*command, "--resume"]) == 2
+    assert "has changed" in " ".join(capsys.readouterr().err.split())

@@ -59,15 +59,17 @@ def score(
     """
     from palaestra.gateway import load_models
     from palaestra.rewards.model import load_reward
-    from palaestra.rewards.score import agreement, read_replies, score_replies, write_scores
+    from palaestra.rewards.score import agreement, check_confidence, read_replies, score_replies, write_scores
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
+    check_confidence(confidence)
     replies = read_replies(file, prompts, skip_bad)
     specs = load_models(models) if models.is_file() else ()
     loaded = load_reward(reward, specs=specs, references=replies.references)
     config = {"reward": reward, "file": file, "prompts": None if prompts is None else str(prompts), "write": write}
-    model = Path(reward) / "model" if (Path(reward) / "model").is_dir() else Path(reward)
+    named = Path(reward.removeprefix("scores:").removeprefix("perplexity:"))
+    model = named / "model" if (named / "model").is_dir() else named
     inputs = [path for path in (model, Path(file), *([prompts] if prompts else [])) if path.exists()]
     folder = RunFolder(out, "reward score", config, inputs=inputs, again=whether)
     with folder.running():
