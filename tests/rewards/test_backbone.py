@@ -67,6 +67,8 @@ def test_a_separable_set_is_learnt_and_read_again(
     assert measured[-1]["loss"] < measured[0]["loss"]
     reward = BackboneReward(tmp_path / "reward")
     prompt = (Message.of("user", "another question"),)
+    assert reward.trained_on is not None
+    assert len(reward.trained_on) == found.comparisons
     scores = reward.score([prompt] * 3, ["no ---", "yes +++", "yes +++"])
     assert scores[1] > scores[0]
     assert scores[1] == pytest.approx(scores[2], abs=1e-5)

@@ -13,14 +13,21 @@ from reward_worlds import Words, preferences
 
 from palaestra.cli import run
 from palaestra.errors import InputError
+from palaestra.learn.checkpoint import read_checkpoint
+from palaestra.recipes.proxy_board import bradley_terry_board
 from palaestra.rewards import head_model, score
 from palaestra.rewards.card import model_card
 from palaestra.rewards.config import RewardConfig
+from palaestra.rewards.cross_fit import folds_of
 from palaestra.rewards.head_model import HeadReward
-from palaestra.rewards.model import UncertainReward, load_reward
+from palaestra.rewards.model import HEAD, UncertainReward, load_reward
 from palaestra.rewards.page import write_reward_page
+from palaestra.rewards.ppe.benches import bench_of
+from palaestra.rewards.ppe.evaluation import PpeConfig, evaluate
+from palaestra.rewards.ppe.proxies import RewardProxy
 from palaestra.rewards.rules import rule
 from palaestra.rewards.score import agreement, read_replies, score_replies, write_scores
+from palaestra.rewards.seen import marks_of, seen_line
 from palaestra.rewards.train import Trained, train_head
 from palaestra.schema import Message
 from palaestra.store.preferences import write_preferences
@@ -191,3 +198,33 @@ def test_scores_that_have_changed_are_not_gone_on_with(tmp_path: Path, capsys: p
     as_lines(scores, row | {"reward": 2.0})
     assert run([*command, "--resume"]) == 2
     assert "has changed" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_reward_says_on_which_prompts_it_was_trained(trained: Trained, tmp_path: Path) -> None:
+    new = [(Message.of("user", "never asked"),)]
+    assert seen_line(trained.reward, "mine", new) is None
+    assert seen_line(rule("rule:length"), "length", PROMPTS) is None
+    said = seen_line(trained.reward, "mine", [*PROMPTS, *new])
+    count = len(set(PROMPTS))
+    assert said == f"mine was trained on {count} of these {count + 1} prompts: figures on what it has seen flatter it"
+    found = evaluate(
+        [RewardProxy("mine", trained.reward), RewardProxy("length", rule("rule:length"))],
+        PpeConfig(rounds=100),
+        maker=bradley_terry_board,
+        benches=[bench_of("b", "pairs", FOUND)],
+    )
+    assert found.warnings == (said.replace(f"these {count + 1}", f"these {count}"),)
+    trained.reward.write(tmp_path / "model", CONFIG, {}, "card")
+    arrays = read_checkpoint(tmp_path / "model", HEAD).arrays
+    np.testing.assert_array_equal(arrays["trained_on"], marks_of(PROMPTS))
+
+
+def test_prompts_without_weight_fill_no_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster_Q, weight_Q = np.arange(40), np.where(np.arange(40) % 8 == 0, 1.0, 0.0)
+    fold_Q = folds_of(cluster_Q, 5, 0, weight_Q)
+    assert sorted(fold_Q[weight_Q > 0]) == [0, 1, 2, 3, 4]
+    few = [one.model_copy(update={"weight": 0.0 if place else 1.0}) for place, one in enumerate(FOUND)]
+    write_preferences(tmp_path / "p.jsonl", few)
+    assert run(["reward", "train", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "run")]) == 2
+    assert "found 1 distinct prompts with a weight above zero" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()

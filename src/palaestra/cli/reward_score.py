@@ -60,6 +60,7 @@ def score(
     from palaestra.gateway import load_models
     from palaestra.rewards.model import load_reward
     from palaestra.rewards.score import agreement, check_confidence, read_replies, score_replies, write_scores
+    from palaestra.rewards.seen import seen_line
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
@@ -80,10 +81,13 @@ def score(
         write_scores(folder.path / f"scores.{write}", replies, reward_N, spread_N)
         found = agreement(replies, reward_N, confidence)
         metrics = {"replies": float(len(reward_N)), **({} if found is None else {"accuracy": found.accuracy.value})}
-        folder.finish(metrics, [], _card(loaded.name, file, found))
+        seen = None if found is None else seen_line(loaded, loaded.name, replies.prompt_N)
+        folder.finish(metrics, [], _card(loaded.name, file, found, seen))
         shutil.rmtree(folder.path / "chunks")
     for line in replies.skipped:
         console.warn(f"left out: {line}")
+    if seen is not None:
+        console.warn(seen)
     said: dict[str, Any] = {"schema": "palaestra.reward-scores/1", "folder": str(out), "replies": len(reward_N)}
     if found is not None:
         parts = [part.model_dump() for part in found.parts]
@@ -104,9 +108,10 @@ def _table(name: str, replies: int, found: Agreement | None) -> Table:
     return table
 
 
-def _card(name: str, file: str, found: Agreement | None) -> str:
+def _card(name: str, file: str, found: Agreement | None, seen: str | None) -> str:
     lines = [f"# Rewards by {name}", "", f"- file: {file}"]
     if found is not None:
         lines.append(f"- accuracy on {found.pairs} pairs: {found.accuracy.words()}")
         lines += [f"- {part.kind} {part.name}: {part.accuracy.words()}" for part in found.parts]
+    lines += [f"- {seen}"] if seen is not None else []
     return "\n".join(lines) + "\n"

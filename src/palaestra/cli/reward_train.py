@@ -162,11 +162,13 @@ def _head(
 ) -> None:
     from palaestra.rewards.card import model_card
     from palaestra.rewards.comparisons import compared
+    from palaestra.rewards.cross_fit import folds_of
     from palaestra.rewards.page import write_reward_page
     from palaestra.rewards.train import train_head
     from palaestra.rewards.vectors import featurizer
 
-    compared(preferences)  # what nothing can be learnt from is refused before a folder is made
+    these = compared(preferences)  # what nothing can be learnt from is refused before a folder is made
+    folds_of(these.cluster_Q, config.folds, config.seed, these.weight_Q)
     maker = featurizer(config.features, run.specs())
     folder = run.opened(config, config.seed)
     with folder.running():

@@ -25,8 +25,9 @@ from palaestra.errors import InputError, MissingPartError
 from palaestra.learn import trainer as learning
 from palaestra.learn.backbone import backbone_folder, conversation_text, encode, libraries, load_tokenizer
 from palaestra.learn.trainer import Measure, Tell
-from palaestra.rewards.backbone_model import ABOUT_FILE, KIND, scores, weights_sha256
+from palaestra.rewards.backbone_model import ABOUT_FILE, KIND, SEEN_FILE, scores, weights_sha256
 from palaestra.rewards.backbone_rows import Held, Row, held_out_accuracy, rows_of, tie_strength
+from palaestra.rewards.seen import Marks, marks_of
 from palaestra.schema import Preference
 
 Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "pairwise"]
@@ -125,7 +126,8 @@ def train_backbone(
     model = trainer.model.merge_and_unload() if config.method == "lora" else trainer.model
     held = _held(model.eval(), [(row.preference, tokens(row.preference)) for row in rows.held], tokenizer, folder)
     found = Trained(len(rows.train), rows.left_out, steps, loss, held)
-    _write(folder, model, tokenizer, config, found)
+    seen = marks_of(row.preference.prompt for row in rows.train)
+    _write(folder, model, tokenizer, config, found, seen)
     return found
 
 
@@ -242,12 +244,20 @@ def _held(model: Any, rows: list[tuple[Preference, list[list[int]]]], tokenizer:
     return held_out_accuracy([preference for preference, _ in rows], np.split(found, ends))
 
 
-def _write(folder: Path, model: Any, tokenizer: Any, config: BackboneConfig, found: Trained) -> None:  # noqa: ANN401
+def _write(  # noqa: PLR0917 - what a folder holds
+    folder: Path,
+    model: Any,  # noqa: ANN401 - of transformers
+    tokenizer: Any,  # noqa: ANN401 - of transformers
+    config: BackboneConfig,
+    found: Trained,
+    seen: Marks,
+) -> None:
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         model.save_pretrained(part, max_shard_size="100GB")
         tokenizer.save_pretrained(part)
+        np.save(part / SEEN_FILE, seen)
         about = {
             "palaestra_kind": KIND,
             "weights_sha256": weights_sha256(part),

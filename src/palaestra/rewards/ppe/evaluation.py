@@ -28,7 +28,7 @@ from palaestra.rewards.ppe.domains import human_domains
 from palaestra.rewards.ppe.downstream import Foretold, foretold
 from palaestra.rewards.ppe.human import BoardMaker, HumanVotes, choices_of, human_rounds, human_votes
 from palaestra.rewards.ppe.kept_scores import Tell, kept_chances, kept_scores
-from palaestra.rewards.ppe.proxies import OrderKnown, Pair, Proxy, Scored, refuse_confused
+from palaestra.rewards.ppe.proxies import OrderKnown, Pair, Proxy, Reply, RewardProxy, Scored, refuse_confused
 from palaestra.rewards.ppe.resampling import Figure, figures
 from palaestra.rewards.ppe.samples import Samples
 from palaestra.schema import Preference
@@ -119,11 +119,12 @@ def evaluate(
     _refuse_ambiguous(names, samples, benches)
     votes = human_votes(human) if human else None
     told = [*([] if votes is None else votes.pairs), *(pair for bench in benches for pair in bench.pairs)]
-    refuse_confused(proxies, [*replies_of(samples), *(reply for pair in told for reply in pair)])
+    replies = [*replies_of(samples), *(reply for pair in told for reply in pair)]
+    refuse_confused(proxies, replies)
     asking = _Asking(keep, tell)
     found: list[Figure] = []
     curves: list[Curve] = []
-    warnings: list[str] = []
+    warnings = _seen(proxies, replies)
     if votes is not None:
         found += _human(proxies, votes, config, maker, asking=asking, warnings=warnings)
     if samples:
@@ -142,6 +143,12 @@ def evaluate(
         settings=config,
         warnings=tuple(warnings),
     )
+
+
+def _seen(proxies: Sequence[Proxy], replies: Sequence[Reply]) -> list[str]:
+    """A line on each reward that was trained on some of these prompts."""
+    lines = (proxy.seen(one.prompt for one in replies) for proxy in proxies if isinstance(proxy, RewardProxy))
+    return [line for line in lines if line is not None]
 
 
 def _refuse_ambiguous(names: Sequence[str], samples: Sequence[Samples], benches: Sequence[Bench]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
+from palaestra.rewards.seen import seen_line
 from palaestra.schema import Message
 from palaestra.store.records import read_rows
 
@@ -130,6 +131,10 @@ class RewardProxy:
     def __init__(self, name: str, reward: RewardLike) -> None:
         self.name = name
         self._reward = reward
+
+    def seen(self, prompts: Iterable[Talk]) -> str | None:
+        """A warning, where it was trained on some of these prompts."""
+        return seen_line(self._reward, self.name, prompts)
 
     def scores(self, replies: Sequence[Reply]) -> Floats:
         """The reward's scores."""
