@@ -15,7 +15,7 @@ from palaestra.cli import run
 from palaestra.errors import InputError
 from palaestra.learn.checkpoint import read_checkpoint
 from palaestra.recipes.proxy_board import bradley_terry_board
-from palaestra.rewards import head_model, score
+from palaestra.rewards import backbone_train, head_model, score
 from palaestra.rewards.card import model_card
 from palaestra.rewards.config import RewardConfig
 from palaestra.rewards.cross_fit import folds_of
@@ -228,3 +228,24 @@ def test_prompts_without_weight_fill_no_fold(tmp_path: Path, capsys: pytest.Capt
     assert run(["reward", "train", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "run")]) == 2
     assert "found 1 distinct prompts with a weight above zero" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_language_model_that_is_there_stays_until_the_next_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(_preferences: object, _config: object, folder: Path, **_more: object) -> backbone_train.Trained:
+        folder.mkdir(parents=True)
+        (folder / "weights").write_text("first")
+        return backbone_train.Trained(1, 0, 1, 0.5, None)
+
+    def failing(*_: object, **_more: object) -> None:
+        raise InputError("out of memory")
+
+    write_preferences(tmp_path / "p.jsonl", FOUND)
+    ask = ["reward", "train", str(tmp_path / "p.jsonl"), "--mode", "lora", "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(backbone_train, "train_backbone", trained)
+    assert run(ask) == 0
+    monkeypatch.setattr(backbone_train, "train_backbone", failing)
+    assert run([*ask, "--resume"]) == 2
+    assert (tmp_path / "run" / "model" / "weights").read_text() == "first"
+    assert not (tmp_path / "run" / "new").exists()

@@ -195,13 +195,17 @@ def _backbone(preferences: tuple[Preference, ...], config: BackboneConfig, run: 
 
     compared(preferences)
     folder = run.opened(config, config.seed)
+    new = folder.path / "new"  # what is there stays until something else can take its place
     with folder.running():
-        shutil.rmtree(folder.path / "model", ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         with StageBars() as bars:
             found = train_backbone(
-                preferences, config, folder.path / "model", work=folder.path / "work", measure=folder.measure,
+                preferences, config, new / "model", work=folder.path / "work", measure=folder.measure,
                 tell=lambda done, of: bars("steps", done, of),
             )  # fmt: skip
+        shutil.rmtree(folder.path / "model", ignore_errors=True)
+        (new / "model").replace(folder.path / "model")
+        new.rmdir()
         said = asdict(found)
         numbers = {name: float(value) for name, value in said.items() if isinstance(value, int | float)}
         lines = [f"- {name.replace('_', ' ')}: {value:g}" for name, value in numbers.items()]
