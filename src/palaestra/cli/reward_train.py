@@ -72,7 +72,7 @@ def train(
     debias
         Which of them are left out of the score, also as far as the vectors know them.
     margins
-        Ask for the margins that the records give.
+        Ask for the margins that the records give; bradley-terry only.
     ridge
         Its strength; chosen by held-out log loss if left out.
     folds
@@ -122,14 +122,12 @@ def train(
         return
     from palaestra.rewards.backbone_train import BackboneConfig
 
-    if html is not None or debias or margins or views or ridge is not None:
-        raise InputError(
-            f"found --html, --debias, --margins, --views or --ridge with --mode {mode}: only a head has them"
-        )
+    if html is not None or debias or views or ridge is not None:
+        raise InputError(f"found --html, --debias, --views or --ridge with --mode {mode}: only a head has them")
     backbone = _checked(
         BackboneConfig,
         backbone=features or "gguf:smollm2", method=mode, epochs=epochs, steps=steps, batch=batch,
-        learning_rate=learning_rate, seed=seed, **({} if loss == "auto" else {"loss": loss}),
+        learning_rate=learning_rate, margins=margins, seed=seed, **({} if loss == "auto" else {"loss": loss}),
     )  # fmt: skip
     found = read_preferences(preferences, skip_bad=skip_bad)
     _said(found.skipped)

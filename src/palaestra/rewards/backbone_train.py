@@ -59,6 +59,8 @@ class BackboneConfig(BaseModel):
     """Of a prompt with its reply; of longer ones the prompt's beginning is left out."""
     centring: float = Field(default=0.0, ge=0)
     """Pulls the rewards of a pair towards a mean of nought (Bradley-Terry alone)."""
+    margins: bool = False
+    """Ask the better reply to be better by the margin that the record gives (Bradley-Terry alone)."""
     held_out: float = Field(default=0.1, ge=0, lt=1)
     """The share of prompts on which the reward is checked and not trained."""
     save_every: int = Field(default=50, ge=1)
@@ -107,6 +109,10 @@ def train_backbone(
         InputError: nothing can be learnt from these preferences; the folder is there; or the loss was no number.
         MissingPartError: the extra `train` or the model's package is not installed.
     """
+    if config.margins and config.loss != "bradley-terry":
+        raise InputError(
+            f"found margins with the loss {config.loss}, expected bradley-terry: only it asks for a margin"
+        )
     if folder.exists():
         raise InputError(f"found {folder} there already, expected a new folder for the reward")
     _, transformers = libraries()
@@ -196,7 +202,7 @@ def _loss(config: BackboneConfig, preferences: Sequence[Preference]) -> Callable
         return lambda reward, rank, margin, weight: losses.bradley_terry(
             reward.gather(1, rank.argmin(1, keepdim=True))[:, 0],
             reward.gather(1, rank.argmax(1, keepdim=True))[:, 0],
-            margin_B=margin,
+            margin_B=margin if config.margins else None,
             centring=config.centring,
             weight_B=weight,
         )
