@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,9 +172,8 @@ def _refuse_ambiguous(names: Sequence[str], samples: Sequence[Samples], benches:
 
 
 def _twice(names: Iterable[Any]) -> Any:  # noqa: ANN401 - a name
-    """The first that has come before, or None."""
-    seen: set[Any] = set()
-    return next((name for name in names if name in seen or seen.add(name)), None)
+    """The first that is there more than once, or None."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 class _Asking:
