@@ -67,6 +67,8 @@ def test_a_separable_set_is_learnt_and_read_again(
     assert measured[-1]["loss"] < measured[0]["loss"]
     reward = BackboneReward(tmp_path / "reward")
     prompt = (Message.of("user", "another question"),)
+    assert reward.trained_on is not None
+    assert len(reward.trained_on) == found.comparisons
     scores = reward.score([prompt] * 3, ["no ---", "yes +++", "yes +++"])
     assert scores[1] > scores[0]
     assert scores[1] == pytest.approx(scores[2], abs=1e-5)
@@ -200,9 +202,22 @@ def test_the_command_trains_a_language_model(
     assert "only a head has them" in capsys.readouterr().err
 
 
+def test_margins_are_asked_for_only_where_that_is_said(tiny: str, tmp_path: Path) -> None:
+    wide = [each.model_copy(update={"margin": 3.0}) for each in _preferences(40)]
+    losses = [
+        train_backbone(
+            wide, _config(tiny, steps=1, margins=margins), tmp_path / name, work=tmp_path / f"{name}-work"
+        ).loss
+        for name, margins in (("plain", False), ("margins", True))
+    ]
+    assert losses[0] < 1.5 < losses[1]
+    with pytest.raises(InputError, match="found margins with the loss davidson"):
+        train_backbone(wide, _config(tiny, loss="davidson", margins=True), tmp_path / "no", work=tmp_path / "no-work")
+
+
 def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(tiny: str, tmp_path: Path) -> None:
     broken = [each.model_copy(update={"margin": 1.0}) for each in _preferences(40)]
-    config = _config(tiny, learning_rate=1e30, save_every=1)
+    config = _config(tiny, learning_rate=1e30, save_every=1, margins=True)
     with pytest.raises(InputError, match=r"no number after step \d+.*(last good checkpoint|no checkpoint)"):
         train_backbone(broken, config, tmp_path / "reward", work=tmp_path / "work")
     assert not (tmp_path / "reward").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palaestra.errors import InputError
-from palaestra.rewards.rules import chosen, final_answer, rule, same_answer
+from palaestra.rewards.rules import chosen, final_answer, rule, same_answer, same_choice
 from palaestra.schema import Message
 
 ASKED = [(Message.of("user", "2 + 2?"),)]
@@ -24,6 +24,7 @@ ASKED = [(Message.of("user", "2 + 2?"),)]
         (r"\boxed{x + 1}", "1+x", False),
         ("first 7, and then:\n8", "8", True),
         ("1/0", "1/0", True),
+        ("answer: " + "1" * 6000, "42", False),
     ],
 )
 def test_final_answers_are_compared_as_numbers_or_else_as_texts(reply: str, reference: str, same: bool) -> None:  # noqa: FBT001 - a table
@@ -35,6 +36,14 @@ def test_boxes_are_read_to_their_own_brace_and_letters_wherever_they_are_chosen(
     assert chosen("I think (A), no: the answer is (C).") == "C"
     assert chosen("B.") == "B"
     assert chosen("Neither of them") is None
+    assert chosen("The answer is a bit hidden.\n(C)") == "C"
+    assert [chosen(f"The answer is {said}") for said in ("b.", "b) 7", "(b)", "B because")] == ["B"] * 4
+
+
+@pytest.mark.parametrize("reference", ["forty-two", "2", ""])
+def test_a_reference_without_a_letter_is_refused_and_not_what_a_reply_without_one_chooses(reference: str) -> None:
+    with pytest.raises(InputError, match="expected a letter from A to J"):
+        same_choice("no idea", reference)
 
 
 def test_each_rule_scores_what_it_says() -> None:

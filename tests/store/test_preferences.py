@@ -168,3 +168,11 @@ def test_what_is_written_is_read_again(
     path = tmp_path_factory.mktemp("round") / f"preferences{suffix}"
     write_preferences(path, wanted)
     assert list(read_preferences(path).preferences) == wanted
+
+
+def test_a_rank_that_is_no_number_is_no_place(tmp_path: Path) -> None:
+    path = tmp_path / "ranked.jsonl"
+    answers = [{"answer": text, "rank": rank} for text, rank in (("a", 1.0), ("b", float("nan")), ("c", 2.0))]
+    path.write_text(json.dumps({"prompt": "How are you?", "answers": answers}) + "\n")
+    with pytest.raises(InputError, match="row 1: found an answer whose rank is no number"):
+        read_preferences(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,8 @@ from palaestra.rewards.ppe.proxies import Proxy
 Evaluating = Annotated[PpeConfig, Parameter(name="*")]
 
 _TOTALS = {"overall", "mean"}
+_KINDS = {"rule", "perplexity", "scores", "function", "verdicts", "by-id"}
+"""What a REWARD begins with that has no name before it: the = of rule:regex:a=b names nothing."""
 
 
 def ppe(
@@ -100,7 +103,7 @@ def ppe(
 def _named(given: str) -> tuple[str | None, str]:
     """NAME=REST, unless this is a path as it stands."""
     name, mark, rest = given.partition("=")
-    if not mark or Path(given).exists() or "/" in name:
+    if not mark or Path(given).exists() or "/" in name or name.partition(":")[0] in _KINDS:
         return None, given
     if not name or not rest:
         raise InputError(f"found {given!r}, expected NAME=...")
@@ -118,13 +121,28 @@ def _refuse_others(keep: Path, rewards: list[str]) -> None:
 
     named = {}
     for name, spec in map(_named, rewards):
-        path = Path(spec.rpartition(":")[2])
+        path = _source(spec)
         named[name or spec] = [spec, file_sha256(path) if path.exists() else None]
     file = keep / "proxies.json"
-    known = loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    try:
+        known = loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {file}: {error}; expected what was kept; give another --keep") from error
     if other := [name for name, now in named.items() if known.get(name, now) != now]:
         raise InputError(f"found answers of another {other[0]!r} in {keep}, expected the same; give another --keep")
     write_text(file, dumps(known | named, indent=2))
+
+
+def _source(spec: str) -> Path:
+    """The file or folder that a reward comes from: of a function, its module's."""
+    kind, _, rest = spec.partition(":")
+    if kind != "function":
+        return Path(spec.rpartition(":")[2])
+    try:
+        found = find_spec(rest.partition(":")[0])
+    except (ImportError, ValueError):
+        found = None
+    return Path(found.origin if found is not None and found.origin else rest)
 
 
 def _proxy(given: str, keep: Path | None) -> Proxy:

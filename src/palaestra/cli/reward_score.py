@@ -59,15 +59,18 @@ def score(
     """
     from palaestra.gateway import load_models
     from palaestra.rewards.model import load_reward
-    from palaestra.rewards.score import agreement, read_replies, score_replies, write_scores
+    from palaestra.rewards.score import agreement, check_confidence, read_replies, score_replies, write_scores
+    from palaestra.rewards.seen import seen_line
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
+    check_confidence(confidence)
     replies = read_replies(file, prompts, skip_bad)
     specs = load_models(models) if models.is_file() else ()
     loaded = load_reward(reward, specs=specs, references=replies.references)
     config = {"reward": reward, "file": file, "prompts": None if prompts is None else str(prompts), "write": write}
-    model = Path(reward) / "model" if (Path(reward) / "model").is_dir() else Path(reward)
+    named = Path(reward.removeprefix("scores:").removeprefix("perplexity:"))
+    model = named / "model" if (named / "model").is_dir() else named
     inputs = [path for path in (model, Path(file), *([prompts] if prompts else [])) if path.exists()]
     folder = RunFolder(out, "reward score", config, inputs=inputs, again=whether)
     with folder.running():
@@ -78,10 +81,13 @@ def score(
         write_scores(folder.path / f"scores.{write}", replies, reward_N, spread_N)
         found = agreement(replies, reward_N, confidence)
         metrics = {"replies": float(len(reward_N)), **({} if found is None else {"accuracy": found.accuracy.value})}
-        folder.finish(metrics, [], _card(loaded.name, file, found))
+        seen = None if found is None else seen_line(loaded, loaded.name, replies.prompt_N)
+        folder.finish(metrics, [], _card(loaded.name, file, found, seen))
         shutil.rmtree(folder.path / "chunks")
     for line in replies.skipped:
         console.warn(f"left out: {line}")
+    if seen is not None:
+        console.warn(seen)
     said: dict[str, Any] = {"schema": "palaestra.reward-scores/1", "folder": str(out), "replies": len(reward_N)}
     if found is not None:
         parts = [part.model_dump() for part in found.parts]
@@ -102,9 +108,10 @@ def _table(name: str, replies: int, found: Agreement | None) -> Table:
     return table
 
 
-def _card(name: str, file: str, found: Agreement | None) -> str:
+def _card(name: str, file: str, found: Agreement | None, seen: str | None) -> str:
     lines = [f"# Rewards by {name}", "", f"- file: {file}"]
     if found is not None:
         lines.append(f"- accuracy on {found.pairs} pairs: {found.accuracy.words()}")
         lines += [f"- {part.kind} {part.name}: {part.accuracy.words()}" for part in found.parts]
+    lines += [f"- {seen}"] if seen is not None else []
     return "\n".join(lines) + "\n"

@@ -72,7 +72,7 @@ def train(
     debias
         Which of them are left out of the score, also as far as the vectors know them.
     margins
-        Ask for the margins that the records give.
+        Ask for the margins that the records give; bradley-terry only.
     ridge
         Its strength; chosen by held-out log loss if left out.
     folds
@@ -122,14 +122,12 @@ def train(
         return
     from palaestra.rewards.backbone_train import BackboneConfig
 
-    if html is not None or debias or margins or views or ridge is not None:
-        raise InputError(
-            f"found --html, --debias, --margins, --views or --ridge with --mode {mode}: only a head has them"
-        )
+    if html is not None or debias or views or ridge is not None:
+        raise InputError(f"found --html, --debias, --views or --ridge with --mode {mode}: only a head has them")
     backbone = _checked(
         BackboneConfig,
         backbone=features or "gguf:smollm2", method=mode, epochs=epochs, steps=steps, batch=batch,
-        learning_rate=learning_rate, seed=seed, **({} if loss == "auto" else {"loss": loss}),
+        learning_rate=learning_rate, margins=margins, seed=seed, **({} if loss == "auto" else {"loss": loss}),
     )  # fmt: skip
     found = read_preferences(preferences, skip_bad=skip_bad)
     _said(found.skipped)
@@ -162,11 +160,13 @@ def _head(
 ) -> None:
     from palaestra.rewards.card import model_card
     from palaestra.rewards.comparisons import compared
+    from palaestra.rewards.cross_fit import folds_of
     from palaestra.rewards.page import write_reward_page
     from palaestra.rewards.train import train_head
     from palaestra.rewards.vectors import featurizer
 
-    compared(preferences)  # what nothing can be learnt from is refused before a folder is made
+    these = compared(preferences)  # what nothing can be learnt from is refused before a folder is made
+    folds_of(these.cluster_Q, config.folds, config.seed, these.weight_Q)
     maker = featurizer(config.features, run.specs())
     folder = run.opened(config, config.seed)
     with folder.running():
@@ -193,13 +193,17 @@ def _backbone(preferences: tuple[Preference, ...], config: BackboneConfig, run: 
 
     compared(preferences)
     folder = run.opened(config, config.seed)
+    new = folder.path / "new"  # what is there stays until something else can take its place
     with folder.running():
-        shutil.rmtree(folder.path / "model", ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         with StageBars() as bars:
             found = train_backbone(
-                preferences, config, folder.path / "model", work=folder.path / "work", measure=folder.measure,
+                preferences, config, new / "model", work=folder.path / "work", measure=folder.measure,
                 tell=lambda done, of: bars("steps", done, of),
             )  # fmt: skip
+        shutil.rmtree(folder.path / "model", ignore_errors=True)
+        (new / "model").replace(folder.path / "model")
+        new.rmdir()
         said = asdict(found)
         numbers = {name: float(value) for name, value in said.items() if isinstance(value, int | float)}
         lines = [f"- {name.replace('_', ' ')}: {value:g}" for name, value in numbers.items()]

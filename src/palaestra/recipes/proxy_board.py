@@ -7,7 +7,7 @@ on two answers to a question, over both orders and all judges.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from palaestra.ranking.estimate import estimate
 from palaestra.ranking.fit import coded_votes
 from palaestra.ranking.sample import sample_of
 from palaestra.rewards.ppe.human import Ballots, DrawnBoard
-from palaestra.rewards.ppe.proxies import Pair
+from palaestra.rewards.ppe.proxies import Pair, Reply
 from palaestra.stats.bootstrap import bootstrap
 from palaestra.stats.likelihoods import VoteModel
 from palaestra.stats.newton import one_thread
@@ -81,6 +81,15 @@ class VerdictProxy:
         means = seen.drop_nulls("chance").group_by("question_id", "model_a", "model_b").agg(pl.col("chance").mean())
         self._chances = {(question, a, b): chance for question, a, b, chance in means.iter_rows()}
 
+    def key(self, reply: Reply) -> Hashable:
+        """Id and model, or place."""
+        return reply.id, _named(reply)
+
+    def in_both_orders(self, pairs: Sequence[Pair]) -> bool:
+        """Whether each pair was judged in both orders: where one is missing, consistency is not known."""
+        ways = [(pair.first.id, _who(pair, 0), _who(pair, 1)) for pair in pairs]
+        return all(way in self._chances and (way[0], way[2], way[1]) in self._chances for way in ways)
+
     def chances(self, pairs: Sequence[Pair]) -> Floats:
         """The mean preference for the first answer in this order; where only the other order was judged, from that.
 
@@ -105,5 +114,8 @@ class VerdictProxy:
 
 
 def _who(pair: Pair, side: int) -> str:
-    reply = pair[side]
+    return _named(pair[side])
+
+
+def _named(reply: Reply) -> str:
     return reply.model or f"reply-{reply.place}"

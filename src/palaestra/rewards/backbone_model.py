@@ -30,10 +30,11 @@ from palaestra.learn.backbone import (
     resolved_dtype,
     unreadable,
 )
+from palaestra.rewards.seen import Marks
 from palaestra.schema import Message
 
 KIND = "reward-backbone"
-ABOUT_FILE, WEIGHTS_FILE = "palaestra.json", "model.safetensors"
+ABOUT_FILE, WEIGHTS_FILE, SEEN_FILE = "palaestra.json", "model.safetensors", "trained_on.npy"
 
 
 class BackboneReward:
@@ -52,6 +53,7 @@ class BackboneReward:
         folder = Path(folder)
         self.about = read_about(folder)
         self.name = str(folder)
+        self.trained_on = read_seen(folder)
         torch, transformers = libraries()
         self._tokenizer = load_tokenizer(str(folder))
         try:
@@ -113,6 +115,21 @@ def read_about(folder: Path) -> dict[str, Any]:
             "were written; the file was cut short or changed: copy or train the model anew"
         )
     return about
+
+
+def read_seen(folder: Path) -> Marks | None:
+    """Marks of the prompts that a reward was trained on; None where its folder does not say.
+
+    Raises:
+        InputError: the file was cut short.
+    """
+    path = folder / SEEN_FILE
+    if not path.is_file():
+        return None
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"cannot read {path}: {error}; copy or train the model anew") from error
 
 
 def weights_sha256(folder: Path) -> str:

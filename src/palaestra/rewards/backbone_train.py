@@ -25,8 +25,9 @@ from palaestra.errors import InputError, MissingPartError
 from palaestra.learn import trainer as learning
 from palaestra.learn.backbone import backbone_folder, conversation_text, encode, libraries, load_tokenizer
 from palaestra.learn.trainer import Measure, Tell
-from palaestra.rewards.backbone_model import ABOUT_FILE, KIND, scores, weights_sha256
+from palaestra.rewards.backbone_model import ABOUT_FILE, KIND, SEEN_FILE, scores, weights_sha256
 from palaestra.rewards.backbone_rows import Held, Row, held_out_accuracy, rows_of, tie_strength
+from palaestra.rewards.seen import Marks, marks_of
 from palaestra.schema import Preference
 
 Loss = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce", "pairwise"]
@@ -58,6 +59,8 @@ class BackboneConfig(BaseModel):
     """Of a prompt with its reply; of longer ones the prompt's beginning is left out."""
     centring: float = Field(default=0.0, ge=0)
     """Pulls the rewards of a pair towards a mean of nought (Bradley-Terry alone)."""
+    margins: bool = False
+    """Ask the better reply to be better by the margin that the record gives (Bradley-Terry alone)."""
     held_out: float = Field(default=0.1, ge=0, lt=1)
     """The share of prompts on which the reward is checked and not trained."""
     save_every: int = Field(default=50, ge=1)
@@ -106,6 +109,10 @@ def train_backbone(
         InputError: nothing can be learnt from these preferences; the folder is there; or the loss was no number.
         MissingPartError: the extra `train` or the model's package is not installed.
     """
+    if config.margins and config.loss != "bradley-terry":
+        raise InputError(
+            f"found margins with the loss {config.loss}, expected bradley-terry: only it asks for a margin"
+        )
     if folder.exists():
         raise InputError(f"found {folder} there already, expected a new folder for the reward")
     _, transformers = libraries()
@@ -125,7 +132,8 @@ def train_backbone(
     model = trainer.model.merge_and_unload() if config.method == "lora" else trainer.model
     held = _held(model.eval(), [(row.preference, tokens(row.preference)) for row in rows.held], tokenizer, folder)
     found = Trained(len(rows.train), rows.left_out, steps, loss, held)
-    _write(folder, model, tokenizer, config, found)
+    seen = marks_of(row.preference.prompt for row in rows.train)
+    _write(folder, model, tokenizer, config, found, seen)
     return found
 
 
@@ -194,7 +202,7 @@ def _loss(config: BackboneConfig, preferences: Sequence[Preference]) -> Callable
         return lambda reward, rank, margin, weight: losses.bradley_terry(
             reward.gather(1, rank.argmin(1, keepdim=True))[:, 0],
             reward.gather(1, rank.argmax(1, keepdim=True))[:, 0],
-            margin_B=margin,
+            margin_B=margin if config.margins else None,
             centring=config.centring,
             weight_B=weight,
         )
@@ -242,12 +250,20 @@ def _held(model: Any, rows: list[tuple[Preference, list[list[int]]]], tokenizer:
     return held_out_accuracy([preference for preference, _ in rows], np.split(found, ends))
 
 
-def _write(folder: Path, model: Any, tokenizer: Any, config: BackboneConfig, found: Trained) -> None:  # noqa: ANN401
+def _write(  # noqa: PLR0917 - what a folder holds
+    folder: Path,
+    model: Any,  # noqa: ANN401 - of transformers
+    tokenizer: Any,  # noqa: ANN401 - of transformers
+    config: BackboneConfig,
+    found: Trained,
+    seen: Marks,
+) -> None:
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         model.save_pretrained(part, max_shard_size="100GB")
         tokenizer.save_pretrained(part)
+        np.save(part / SEEN_FILE, seen)
         about = {
             "palaestra_kind": KIND,
             "weights_sha256": weights_sha256(part),

@@ -45,16 +45,26 @@ class CrossFit:
     """On everything."""
 
 
-def folds_of(cluster_Q: Integers, folds: int, seed: int) -> Integers:
-    """The fold of each preference: prompts in an order of chance, dealt like cards.
+def folds_of(cluster_Q: Integers, folds: int, seed: int, weight_Q: Floats | None = None) -> Integers:
+    """The fold of each preference: prompts in an order of chance, dealt like cards; those without weight last.
+
+    Args:
+        cluster_Q: the prompt of each preference.
+        folds: how many.
+        seed: of the order.
+        weight_Q: what each preference counts; one if left out.
 
     Raises:
-        InputError: there are fewer prompts than folds.
+        InputError: there are fewer prompts with a weight than folds.
     """
     clusters = int(cluster_Q.max()) + 1
-    if clusters < folds:
-        raise InputError(f"found {clusters} distinct prompts, expected at least {folds}, one for each fold")
+    counts_G = np.bincount(cluster_Q, weight_Q, clusters) > 0
+    if (known := int(counts_G.sum())) < folds:
+        said = "" if known == clusters else " with a weight above zero"
+        raise InputError(f"found {known} distinct prompts{said}, expected at least {folds}, one for each fold")
     place_G = np.random.default_rng(seed).permutation(clusters)
+    if known < clusters:
+        place_G = np.lexsort((place_G, ~counts_G)).argsort()
     return (place_G % folds)[cluster_Q]
 
 
@@ -81,7 +91,7 @@ def cross_fit(
         InputError: there are too few prompts, or a fit has no number for a loss.
     """
     these = likelihood.comparisons
-    fold_Q = folds_of(these.cluster_Q, folds, seed)
+    fold_Q = folds_of(these.cluster_Q, folds, seed, these.weight_Q)
     ridges = (np.inf, *RIDGES) if ridge is None else (np.inf, ridge)
     jobs: list[tuple[int, ...]] = [(fold,) for fold in range(folds)]
     jobs += [pair for pair in combinations(range(folds), 2) if ridge is None]

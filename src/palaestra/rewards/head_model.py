@@ -22,6 +22,7 @@ from palaestra.rewards.ensemble import spread
 from palaestra.rewards.head import Design, Fit
 from palaestra.rewards.likelihood import Law, chance
 from palaestra.rewards.model import HEAD
+from palaestra.rewards.seen import Marks
 from palaestra.rewards.style import style_of
 from palaestra.rewards.vectors import featurizer, vectors
 from palaestra.schema import Message, ModelSpec
@@ -60,6 +61,8 @@ class HeadReward:
     law: Law
     shape: float
     kept: Path | None = None
+    trained_on: Marks | None = None
+    """Marks of the prompts that it was trained on."""
 
     def score(self, prompts: Sequence[Sequence[Message]], replies: Sequence[str]) -> Floats:
         """The reward of each reply, shape (N,).
@@ -104,6 +107,8 @@ class HeadReward:
         }
         weights = self.weights
         arrays = {"vector": weights.vector_RD, "style": weights.style_RS, "level": weights.level_R}
+        if self.trained_on is not None:
+            arrays["trained_on"] = self.trained_on
         write_checkpoint(folder, HEAD, head, arrays, texts={"card.md": card})
 
     @classmethod
@@ -131,6 +136,7 @@ class HeadReward:
             law=config["law"],
             shape=float(config["shape"]),
             kept=kept,
+            trained_on=arrays.get("trained_on"),
         )
 
 

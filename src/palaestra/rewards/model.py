@@ -25,6 +25,8 @@ from palaestra.rewards.vectors import asked
 from palaestra.schema import Message, ModelSpec
 from palaestra.store.records import read_rows
 
+_NOISE = 0.01
+"""What the same reply may score in another batch of the same model."""
 HEAD, BACKBONE = "reward-head", "reward-backbone"
 BACKBONE_FILE = "palaestra.json"
 _PROMPTS, _REPLIES, _REWARDS = ("prompt", "instruction", "question"), ("reply", "response", "text"), ("reward", "score")
@@ -143,7 +145,12 @@ def _written(name: str) -> WrittenScores:
                 f"{path}: row {number}: expected a prompt, a reply and a finite reward in the columns "
                 f"{', '.join('/'.join(keys) for keys in _COLUMNS)}"
             )
-        found[prompt, reply] = reward
+        known = found.setdefault((prompt, reply), reward)
+        if not np.isclose(known, reward, rtol=_NOISE, atol=_NOISE):
+            raise InputError(
+                f"{path}: row {number}: found the reward {reward:g} for a prompt and reply that an earlier row gives "
+                f"{known:g}, expected one reward for each"
+            )
     return WrittenScores(name, found)
 
 

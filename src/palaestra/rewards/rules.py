@@ -38,11 +38,13 @@ _LATEX_SPACE = re.compile(r"\\[,!;: ]|\\left|\\right|~")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\D|$))")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:/(?:\d+\.?\d*|\.\d+))?%?")
 _CHOSEN = (
-    re.compile(r"answer(?:\s+is|\s*:)\s*:?[\s*(\[]*([A-J])\b", re.IGNORECASE),
+    re.compile(r"(?i:answer(?:\s+is|\s*:))\s*:?[\s*(\[]*([A-J]\b|[a-j](?=\s*(?:[)\].,;:*]|$)))", re.MULTILINE),
     re.compile(r"\\boxed\{\(?\s*([A-J])\s*\)?\}"),
     re.compile(r"^[\s*(\[]*([A-J])[\s*)\].:]*$", re.MULTILINE),
     re.compile(r"[(\[]([A-J])[)\]]"),
 )
+_MOST_DIGITS = 1000
+"""Of a number: what a model repeats without an end is compared as a text."""
 _PLAIN = ("rule:length", "rule:-length", "rule:json", "rule:exact", "rule:choice")
 NAMES = (*_PLAIN, "rule:regex:PATTERN")
 
@@ -132,13 +134,23 @@ def same_answer(reply: str, reference: str) -> bool:
 
 
 def same_choice(reply: str, reference: str) -> bool:
-    """Whether a reply chooses the letter of the reference."""
+    """Whether a reply chooses the letter of the reference.
+
+    Raises:
+        InputError: the reference has no letter from A to J.
+    """
     wanted = reference.strip().strip("().").upper()
-    return chosen(reply) == (wanted if len(wanted) == 1 else chosen(reference))
+    letter = wanted if len(wanted) == 1 else chosen(reference)
+    if letter is None or not "A" <= letter <= "J":
+        raise InputError(f"rule:choice: found the reference {reference!r:.60}, expected a letter from A to J")
+    return chosen(reply) == letter
 
 
 def chosen(reply: str) -> str | None:
-    """The letter that a reply chooses: after "answer", in a box, alone on a line, or in brackets; the last such."""
+    """The letter that a reply chooses: after "answer", in a box, alone on a line, or in brackets; the last such.
+
+    After "answer is", a small letter counts where nothing but a mark follows: "the answer is a bit" chooses none.
+    """
     for pattern in _CHOSEN:
         if found := pattern.findall(reply):
             return str(found[-1]).upper()
@@ -165,6 +177,8 @@ def _plain(text: str) -> str:
 
 def _number(text: str) -> Fraction | None:
     if not _NUMBER.fullmatch(text):
+        return None
+    if len(text) > _MOST_DIGITS:
         return None
     over, _, under = text.rstrip("%").partition("/")
     if under and not Fraction(under):

@@ -9,12 +9,14 @@ The table of scores repeats prompt and reply, so that it can be given as a rewar
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
@@ -94,8 +96,8 @@ def score_replies(
     parts = []
     total = len(replies.reply_N)
     for number, start in enumerate(range(0, total, CHUNK)):
-        file = folder / f"{number:05}.json"
         at = slice(start, start + CHUNK)
+        file = folder / f"{number:05}-{_digest(replies.prompt_N[at], replies.reply_N[at])}.json"
         if file.is_file():
             parts.append(json.loads(file.read_text(encoding="utf-8")))
         else:
@@ -108,7 +110,12 @@ def score_replies(
 
 
 def agreement(replies: Replies, reward_N: Floats, confidence: float) -> Agreement | None:
-    """How the rewards agree with known ranks; None where there are none, or all are level."""
+    """How the rewards agree with known ranks; None where there are none, or all are level.
+
+    Raises:
+        InputError: the confidence is not between nought and one.
+    """
+    check_confidence(confidence)
     if all(one.is_tie for one in replies.preferences):
         return None
     comparisons: Comparisons = compared(replies.preferences)
@@ -116,6 +123,16 @@ def agreement(replies: Replies, reward_N: Floats, confidence: float) -> Agreemen
     level = len(comparisons.first_B) - len(judged.first_B)
     parts = judged.parts(reward_N, replies.preferences)
     return Agreement(len(judged.first_B), level, judged.accuracy(reward_N), parts)
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence that no interval can have.
+
+    Raises:
+        InputError: it is not between nought and one.
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"found the confidence {confidence:g}, expected one between 0 and 1, as 0.95")
 
 
 def write_scores(path: Path, replies: Replies, reward_N: Floats, spread_N: Floats | None) -> None:
@@ -151,8 +168,24 @@ def _scored(
 ) -> list[tuple[float, float | None]]:
     if isinstance(reward, UncertainReward):
         reward_N, spread_N = reward.score_with_spread(prompts, replies)
-        return list(zip(reward_N.tolist(), spread_N.tolist(), strict=True))
-    return [(value, None) for value in reward.score(prompts, replies).tolist()]
+        return list(zip(_finite(reward, reward_N).tolist(), spread_N.tolist(), strict=True))
+    return [(value, None) for value in _finite(reward, reward.score(prompts, replies)).tolist()]
+
+
+def _finite(reward: Reward, reward_N: Floats) -> Floats:
+    """The rewards, if they are numbers: what is none would count as a wrong choice."""
+    if not np.isfinite(reward_N).all():
+        raise InputError(f"{reward.name}: found rewards with NaN or infinity, expected numbers")
+    return reward_N
+
+
+def _digest(prompts: Sequence[tuple[Message, ...]], replies: Sequence[str]) -> str:
+    """Of what a chunk was asked: a ledger may have grown since, and its chunks with it."""
+    digest = hashlib.sha256()
+    for prompt, reply in zip(prompts, replies, strict=True):
+        talk = json.dumps([[turn.role, turn.text] for turn in prompt] + [reply])
+        digest.update(f"{talk}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _is_table(row: dict[str, Any]) -> bool:
@@ -169,10 +202,26 @@ def _of_preferences(source: str | Path, skip_bad: int) -> Replies:
         prompt_N=tuple(one.prompt for one in kept for _ in one.replies),
         reply_N=tuple(reply for one in kept for reply in one.replies),
         model_N=tuple(model for one in kept for model in (one.models or (None,) * len(one.replies))),
-        references={one.text: one.labels["reference"] for one in kept if "reference" in one.labels},
+        references=_references(str(source), ((one.text, one.labels.get("reference")) for one in kept)),
         preferences=kept,
         skipped=found.skipped,
     )
+
+
+def _references(source: str, given: Iterable[tuple[str, object]]) -> dict[str, str]:
+    """The right answer to each prompt that has one.
+
+    Raises:
+        InputError: a prompt has two.
+    """
+    found: dict[str, str] = {}
+    for prompt, reference in given:
+        if reference is not None and found.setdefault(prompt, str(reference)) != str(reference):
+            raise InputError(
+                f"{source}: found the references {found[prompt]!r:.40} and {str(reference)!r:.40} for the prompt "
+                f"{prompt!r:.60}, expected one right answer to each prompt"
+            )
+    return found
 
 
 def _answers(path: Path, rows: Sequence[dict[str, Any]], prompts: Path) -> Replies:
@@ -207,13 +256,12 @@ def _rows(path: Path, rows: Sequence[dict[str, Any]], talks: Sequence[tuple[Mess
     if (bad := next((number for number, text in enumerate(texts, 1) if not isinstance(text, str)), None)) is not None:
         raise InputError(f"{path}: row {bad}: found no reply, expected a text in one of {', '.join(_REPLIES)}")
     return Replies(
-        id_N=tuple(str(row.get("id") or row.get("question_id") or number) for number, row in enumerate(rows, 1)),
+        id_N=tuple(
+            next((str(row[name]) for name in ("id", "question_id") if row.get(name) is not None), str(number))
+            for number, row in enumerate(rows, 1)
+        ),
         prompt_N=tuple(talks),
         reply_N=tuple(str(text) for text in texts),
         model_N=tuple(None if row.get("model") is None else str(row["model"]) for row in rows),
-        references={
-            asked(talk): str(row["reference"])
-            for talk, row in zip(talks, rows, strict=True)
-            if row.get("reference") is not None
-        },
+        references=_references(str(path), zip(map(asked, talks), (row.get("reference") for row in rows), strict=True)),
     )

@@ -12,21 +12,25 @@ Not here: chat (`gateway/server.py`).
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from anyio import to_thread
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.exceptions import HTTPException
 
 from palaestra.errors import PalaestraError
 from palaestra.rewards.model import Reward, UncertainReward
 from palaestra.schema import Message
+from palaestra.store.records import without_halves
 
+_log = logging.getLogger(__name__)
 MOST_REPLIES = 256
 """Of one request."""
 MOST_CHARACTERS = 2_000_000
@@ -66,6 +70,12 @@ class RewardRequest(BaseModel):
     model: str
     input: list[RewardItem] = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, body: Any) -> Any:  # noqa: ANN401 - any JSON
+        """Half of a surrogate pair, which nothing can write or tokenise, becomes U+FFFD, as in files."""
+        return without_halves(body)
+
 
 def app_for(reward: Reward, name: str, *, key: str | None = None) -> FastAPI:
     """The application.
@@ -88,8 +98,12 @@ def app_for(reward: Reward, name: str, *, key: str | None = None) -> FastAPI:
         with lock:
             if isinstance(reward, UncertainReward):
                 reward_N, spread_N = reward.score_with_spread(prompts, replies)
-                return reward_N.tolist(), spread_N.tolist()
-            return reward.score(prompts, replies).tolist(), None
+                spreads: list[float] | None = spread_N.tolist()
+            else:
+                reward_N, spreads = reward.score(prompts, replies), None
+        if not np.isfinite(reward_N).all():
+            raise HTTPException(500, f"{reward.name} gave a reward that is no number")
+        return reward_N.tolist(), spreads
 
     @app.get("/v1/models", dependencies=[Depends(authorised)])
     async def list_models() -> dict[str, Any]:
@@ -145,6 +159,11 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(PalaestraError)
     async def unscored(_: Request, error: PalaestraError) -> Response:
         return _error(400 if isinstance(error, ValueError) else 500, str(error))
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, error: Exception) -> Response:
+        _log.error("a reward failed", exc_info=error)
+        return _error(500, f"the reward failed with {type(error).__name__}; the server's log says more")
 
     @app.exception_handler(RequestValidationError)
     @app.exception_handler(ValidationError)

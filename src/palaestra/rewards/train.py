@@ -22,6 +22,7 @@ from palaestra.rewards.evaluation import Evaluation, evaluate
 from palaestra.rewards.head import designed
 from palaestra.rewards.head_model import HeadReward, Weights
 from palaestra.rewards.likelihood import Likelihood, law_for
+from palaestra.rewards.seen import marks_of
 from palaestra.rewards.style import style_columns, style_of
 from palaestra.rewards.vectors import default_views, vectors
 from palaestra.schema import Preference
@@ -95,7 +96,7 @@ def train_head(
     )
     fits = [crossed.fit, *rounds[: config.members]]
     weights = Weights.of(design, fits, vector_ND.mean(axis=0), _means(columns.value_NS))
-    reward = HeadReward(name, weights, maker, views, law, crossed.fit.shape, folder)
+    reward = HeadReward(name, weights, maker, views, law, crossed.fit.shape, folder, marks_of(prompts))
     return Trained(reward, evaluation)
 
 

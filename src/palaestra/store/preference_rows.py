@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -170,6 +171,8 @@ def _ppe(row: Row) -> Iterator[Row]:
 
 def _ranked(row: Row) -> Iterator[Row]:
     answers = [(float(one["rank"]), one["answer"], one.get("model")) for one in row["answers"]]
+    if not all(math.isfinite(rank) for rank, _, _ in answers):
+        raise ValueError("found an answer whose rank is no number, expected the place of each, 1 for the best")
     places = {rank: place for place, rank in enumerate(sorted({rank for rank, _, _ in answers}), start=1)}
     models = tuple(model for _, _, model in answers)
     yield {

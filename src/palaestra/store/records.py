@@ -55,7 +55,7 @@ def read_rows(path: str | Path, what: str) -> list[dict[str, Any]]:
             data = stream.read()
             rows = _READERS[kind](data)
             if _HALF.search(data):
-                rows = _mended(rows)
+                rows = without_halves(rows)
     except (OSError, PolarsError, pa.ArrowException, ValueError, RecursionError, csv.Error) as error:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"cannot read {path}: {said}; expected {KINDS}") from error
@@ -115,13 +115,17 @@ def _csv(data: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _mended(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def without_halves(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """The value with every half of a surrogate pair, which no file can hold, replaced."""
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
-        return [_mended(each) for each in value]
-    return {_mended(name): _mended(each) for name, each in value.items()} if isinstance(value, dict) else value
+        return [without_halves(each) for each in value]
+    return (
+        {without_halves(name): without_halves(each) for name, each in value.items()}
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def _lines(data: bytes) -> list[Any]:

@@ -214,7 +214,7 @@ def _pairs(subsets: dict[str, tuple[int, int]]) -> list[Preference]:
     """Pairs of subsets, so many of them with a longer better reply."""
     return [
         Preference(
-            id=f"{subset}-{number}", prompt=(Message.of("user", "?"),), category=subset, ranks=(1, 2),
+            id=f"{subset}-{number}", prompt=(Message.of("user", f"{subset} {number}?"),), category=subset, ranks=(1, 2),
             replies=("long one", "short") if number < right else ("short", "long one"),
         )
         for subset, (right, count) in subsets.items()

@@ -10,8 +10,8 @@
     both orders    of a proxy that compares: the share of pairs that it has right in both orders, and the share in which
                    it names the same winner in both
 
-Intervals are Wilson's at the effective number of pairs, those of one item taken together; of means over sections, none
-is given. Not here: reading (`store/preferences.py`).
+Intervals are Wilson's at the effective number of pairs, those on one prompt taken together; of means over sections,
+none is given. Not here: reading (`store/preferences.py`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,11 @@ class Bench:
     @property
     def pairs(self) -> list[Pair]:
         """Better and worse reply, in this order; the places are those of the file."""
-        return [Pair(_reply(one, one.ranks.index(1)), _reply(one, one.ranks.index(2))) for one in self.preferences]
+        places = [(one.ranks.index(min(one.ranks)), one.ranks.index(max(one.ranks))) for one in self.preferences]
+        return [
+            Pair(_reply(one, better), _reply(one, worse))
+            for one, (better, worse) in zip(self.preferences, places, strict=True)
+        ]
 
 
 def bench_of(name: str, file_format: str, preferences: Sequence[Preference]) -> Bench:
@@ -172,9 +176,8 @@ def _share(
     bench: Bench, hit_N: Floats, mask_N: NDArray[np.bool_], confidence: float
 ) -> tuple[float, float | None, float | None, int]:
     kept = np.flatnonzero(mask_N)
-    items = [bench.preferences[place].labels.get("item", str(place)) for place in kept]
-    _, item_N = np.unique(items, return_inverse=True)
-    found = share(hit_N[kept], item_N, confidence)
+    _, prompt_N = np.unique([bench.preferences[place].text for place in kept], return_inverse=True)
+    found = share(hit_N[kept], prompt_N, confidence)
     return found.value, found.lower, found.upper, len(kept)
 
 

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_CELLS = 2_000_000
+"""Pairs of replies that are looked at at once: 16 MB a table, however many prompts there are."""
+
 
 def pick_chances(size: int) -> Floats:
     """The chance that the reply of each rank is the best of K, shape (N, K): ranks from the best, K from 1 to N."""
@@ -61,6 +64,16 @@ def pair_wins(reward_PN: Floats, right_PN: Floats) -> tuple[Floats, Floats]:
 
     A level pair is half a win. Both have shape (P,).
     """
+    step = max(1, _CELLS // max(1, reward_PN.shape[1] ** 2))
+    parts = [
+        _pair_wins(reward_PN[start : start + step], right_PN[start : start + step])
+        for start in range(0, len(reward_PN), step)
+    ]
+    wins_P, pairs_P = (np.concatenate(each) for each in zip(*parts, strict=True)) if parts else (np.zeros(0),) * 2
+    return wins_P, pairs_P
+
+
+def _pair_wins(reward_PN: Floats, right_PN: Floats) -> tuple[Floats, Floats]:
     is_right_PN = right_PN > 0.5  # noqa: PLR2004 - right or wrong
     sign_PNN = np.sign(reward_PN[:, :, None] - reward_PN[:, None, :])
     pairs_PNN = is_right_PN[:, :, None] & ~is_right_PN[:, None, :]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from palaestra.errors import InputError
 from palaestra.schema import Preference
 
 Bools = NDArray[np.bool_]
@@ -33,6 +34,9 @@ def human_domains(preferences: Sequence[Preference], least: int) -> tuple[dict[s
     Args:
         preferences: the votes.
         least: views with fewer are left out; overall is always there.
+
+    Raises:
+        InputError: a vote's `sim` is no number.
     """
     masks: dict[str, Bools] = {}
     for name, label in LABELLED.items():
@@ -48,8 +52,18 @@ def human_domains(preferences: Sequence[Preference], least: int) -> tuple[dict[s
     return {OVERALL: np.ones(len(preferences), dtype=bool)} | kept, few
 
 
+def _number(one: Preference) -> float:
+    said = one.labels.get("sim", "nan")
+    try:
+        return float(said)
+    except ValueError as error:
+        raise InputError(
+            f"{one.id}: found {said!r:.40} as sim, expected how alike the replies are, a number"
+        ) from error
+
+
 def _similar(preferences: Sequence[Preference]) -> Bools:
-    sims = np.array([float(one.labels.get("sim", "nan")) for one in preferences])
+    sims = np.array([_number(one) for one in preferences])
     if np.isnan(sims).all():
         return np.zeros(len(sims), dtype=bool)
     return sims >= np.nanquantile(sims, 1 - SIMILAR_SHARE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from palaestra.errors import InputError
 from palaestra.rewards.ppe.benches import Bench, bench_figures
 from palaestra.rewards.ppe.correctness import (
+    MEAN,
+    ORACLE,
     Curve,
     Outcome,
     compared_outcome,
@@ -25,7 +29,7 @@ from palaestra.rewards.ppe.domains import human_domains
 from palaestra.rewards.ppe.downstream import Foretold, foretold
 from palaestra.rewards.ppe.human import BoardMaker, HumanVotes, choices_of, human_rounds, human_votes
 from palaestra.rewards.ppe.kept_scores import Tell, kept_chances, kept_scores
-from palaestra.rewards.ppe.proxies import Pair, Proxy, Scored
+from palaestra.rewards.ppe.proxies import OrderKnown, Pair, Proxy, Reply, RewardProxy, Scored, refuse_confused
 from palaestra.rewards.ppe.resampling import Figure, figures
 from palaestra.rewards.ppe.samples import Samples
 from palaestra.schema import Preference
@@ -102,7 +106,8 @@ def evaluate(
         tell: called with how many replies or pairs are done.
 
     Raises:
-        InputError: there is nothing to evaluate, two proxies have one name, or a proxy's answers are none.
+        InputError: there is nothing to evaluate; two proxies, files of pairs or rows of samples have one name; a proxy
+            that goes by ids cannot tell two replies apart; or a proxy's answers are none.
     """
     config = config or PpeConfig()
     names = tuple(proxy.name for proxy in proxies)
@@ -112,17 +117,24 @@ def evaluate(
         )
     if not (human or samples or benches):
         raise InputError("found no data, expected votes, samples or pairs: give --human, --correctness or --pairs")
+    _refuse_ambiguous(names, samples, benches)
+    votes = human_votes(human) if human else None
+    told = [*([] if votes is None else votes.pairs), *(pair for bench in benches for pair in bench.pairs)]
+    replies = [*replies_of(samples), *(reply for pair in told for reply in pair)]
+    refuse_confused(proxies, replies)
     asking = _Asking(keep, tell)
     found: list[Figure] = []
     curves: list[Curve] = []
-    warnings: list[str] = []
-    if human:
-        found += _human(proxies, human_votes(human), config, maker, asking=asking, warnings=warnings)
+    warnings = _seen(proxies, replies)
+    if votes is not None:
+        found += _human(proxies, votes, config, maker, asking=asking, warnings=warnings)
     if samples:
         more, curves = _correctness(proxies, samples, config, asking)
         found += more
     for bench in benches:
         found += bench_figures(bench, {one.name: asking.hits(one, bench.pairs) for one in proxies}, config.confidence)
+    if other := sorted({reward for result in (results or {}).values() for reward in result} - set(names)):
+        warnings.append(f"results of rewards that are not evaluated here are left out: {', '.join(other)}")
     later = foretold(found, results, seed=config.seed, confidence=config.confidence) if results else []
     return ProxyEvaluation(
         proxies=names,
@@ -134,6 +146,36 @@ def evaluate(
     )
 
 
+def _seen(proxies: Sequence[Proxy], replies: Sequence[Reply]) -> list[str]:
+    """A line on each reward that was trained on some of these prompts."""
+    lines = (proxy.seen(one.prompt for one in replies) for proxy in proxies if isinstance(proxy, RewardProxy))
+    return [line for line in lines if line is not None]
+
+
+def _refuse_ambiguous(names: Sequence[str], samples: Sequence[Samples], benches: Sequence[Bench]) -> None:
+    """Refuse names that stand for two things: a figure is known by its names alone."""
+    if ORACLE in names:
+        raise InputError(
+            f"found a proxy of the name {ORACLE!r}, which is the best there can be; give it another: NAME=..."
+        )
+    if any(one.domain == MEAN for one in samples):
+        raise InputError(
+            f"found a domain of the name {MEAN!r}, which is that of all domains; give it another: NAME=FILE"
+        )
+    if twice := _twice(bench.name for bench in benches):
+        raise InputError(f"found two files of pairs of the name {twice!r}, expected names of their own: NAME=FILE")
+    if twice := _twice((one.domain, one.id) for one in samples):
+        raise InputError(
+            f"found two rows of {twice[1]!r} in the domain {twice[0]!r}, expected one for each question and model; "
+            "give each file once, and files of several models with model_name, or as domains of their own: NAME=FILE"
+        )
+
+
+def _twice(names: Iterable[Any]) -> Any:  # noqa: ANN401 - a name
+    """The first that is there more than once, or None."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
 class _Asking:
     """Asks proxies, keeps what they say, and tells how far it is."""
 
@@ -142,14 +184,17 @@ class _Asking:
         self.tell: Callable[[int], None] | None = tell
 
     def hits(self, proxy: Proxy, pairs: Sequence[Pair]) -> tuple[Floats, ...]:
-        """Whether the first reply is preferred, 1/2 where level; of a proxy that compares, in both orders."""
+        """Whether the first reply is preferred, 1/2 where level; of a proxy that was asked in both orders, in each."""
         if isinstance(proxy, Scored):
             scores_N = kept_scores(proxy, [reply for pair in pairs for reply in pair], self.keep, self.tell)
             return (choices_of(scores_N[::2], scores_N[1::2]),)
-        return tuple(
+        orders = tuple(
             choices_of(chance_N, np.full(len(chance_N), 0.5))
             for chance_N in kept_chances(proxy, pairs, self.keep, self.tell)
         )
+        if isinstance(proxy, OrderKnown) and not proxy.in_both_orders(pairs):
+            return (np.mean(orders, axis=0),)
+        return orders
 
     def choices(self, proxy: Proxy, pairs: Sequence[Pair]) -> Floats:
         """Whether the first reply is preferred, over both orders where it matters."""
@@ -173,6 +218,8 @@ def _human(
     if few:
         listed = ", ".join(f"{name} ({count})" for name, count in few.items())
         warnings.append(f"views with fewer than {config.least_pairs} votes are left out: {listed}")
+    if any(one.weight != 1 for one in votes.preferences):
+        warnings.append("the votes have weights, which are not used here: each vote counts once")
     if not votes.models:
         warnings.append("the votes do not say whose replies they are on: there are no boards, and no rows of win rates")
     shown: list[Figure] = []

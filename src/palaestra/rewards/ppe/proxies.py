@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palaestra.errors import InputError
+from palaestra.rewards.seen import seen_line
 from palaestra.schema import Message
 from palaestra.store.records import read_rows
 
@@ -76,6 +77,41 @@ class Pairwise(Protocol):
 Proxy = Scored | Pairwise
 
 
+@runtime_checkable
+class KnowsById(Protocol):
+    """A proxy that was asked beforehand, and has its answers by ids and not by texts."""
+
+    def key(self, reply: Reply) -> Hashable:
+        """What it knows this reply by; two replies of one key are the same to it."""
+        ...
+
+
+@runtime_checkable
+class OrderKnown(Protocol):
+    """A proxy that compares, and may have been asked in one order alone."""
+
+    def in_both_orders(self, pairs: Sequence[Pair]) -> bool:
+        """Whether it has an answer of its own in both orders to each pair."""
+        ...
+
+
+def refuse_confused(proxies: Sequence[Proxy], replies: Sequence[Reply]) -> None:
+    """Refuse replies that a proxy which goes by ids cannot tell apart.
+
+    Raises:
+        InputError: two different replies have one id.
+    """
+    for proxy in proxies:
+        if isinstance(proxy, KnowsById):
+            seen: dict[Hashable, tuple[object, str]] = {}
+            for one in replies:
+                if seen.setdefault(proxy.key(one), (one.prompt, one.text)) != (one.prompt, one.text):
+                    raise InputError(
+                        f"{proxy.name}: found two different replies of the id {one.id!r}, which it cannot tell apart; "
+                        "expected ids that occur once: give the rows other ids, or evaluate their files one by one"
+                    )
+
+
 class RewardLike(Protocol):
     """What `rewards/model.py` loads."""
 
@@ -96,6 +132,10 @@ class RewardProxy:
         self.name = name
         self._reward = reward
 
+    def seen(self, prompts: Iterable[Talk]) -> str | None:
+        """A warning, where it was trained on some of these prompts."""
+        return seen_line(self._reward, self.name, prompts)
+
     def scores(self, replies: Sequence[Reply]) -> Floats:
         """The reward's scores."""
         return self._reward.score([one.prompt for one in replies], [one.text for one in replies])
@@ -110,7 +150,7 @@ class ScoringFunction:
 
     def scores(self, replies: Sequence[Reply]) -> Floats:
         """What the function returns."""
-        return np.asarray(self._function([one.prompt for one in replies], [one.text for one in replies]), dtype=float)
+        return _numbers(self.name, self._function([one.prompt for one in replies], [one.text for one in replies]))
 
 
 class ComparingFunction:
@@ -124,7 +164,14 @@ class ComparingFunction:
         """What the function returns."""
         prompts = [pair.first.prompt for pair in pairs]
         first, second = ([pair[side].text for pair in pairs] for side in (0, 1))
-        return np.asarray(self._function(prompts, first, second), dtype=float)
+        return _numbers(self.name, self._function(prompts, first, second))
+
+
+def _numbers(name: str, found: Any) -> Floats:  # noqa: ANN401 - whatever a user's function returns
+    try:
+        return np.asarray(found, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} gave {found!r:.60}, expected a list of numbers: {error}") from error
 
 
 def function_proxy(name: str, spec: str) -> Proxy:
@@ -136,7 +183,7 @@ def function_proxy(name: str, spec: str) -> Proxy:
     module, _, attribute = spec.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise InputError(f"found no function {spec!r} ({error}), expected module:function") from error
     takes = [
         one
@@ -175,11 +222,18 @@ class ScoreFile:
                 own = row["id"] if row.get("id") is not None else row["question_id"]
                 given = row["scores"] if "scores" in row else [row["score"]]
                 start = 1 if "scores" in row else int(row["reply"])
-                self._scores |= {(str(own), start + place): float(score) for place, score in enumerate(given)}
+                found = {(str(own), start + place): float(score) for place, score in enumerate(given)}
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{path}: row {number}: {error}; expected id with scores (a list), or id, reply and score"
                 ) from error
+            if again := found.keys() & self._scores.keys():
+                raise InputError(f"{path}: row {number}: found {min(again)} again, which an earlier row has scored")
+            self._scores |= found
+
+    def key(self, reply: Reply) -> Hashable:
+        """Id and place."""
+        return reply.id, reply.place
 
     def scores(self, replies: Sequence[Reply]) -> Floats:
         """The scores of these replies.

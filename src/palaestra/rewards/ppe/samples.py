@@ -95,7 +95,7 @@ def _best_of(row: Row, number: int, domain: str) -> Samples:
     for one, other in pairs:
         if not (0 <= one < len(right) and 0 <= other < len(right)) or right[one] == right[other]:
             raise ValueError(f"sampled_conflict_pairs: found {[one, other]}, expected a right and a wrong response")
-    question = str(row.get("question_id", number))
+    question = str(number if row.get("question_id") is None else row["question_id"])
     return _checked(
         Samples(
             id=question,
@@ -114,7 +114,7 @@ def _grouped(path: Path, rows: Sequence[Row], domain: str, *, given: bool) -> It
     groups: dict[tuple[str, str, str | None], list[tuple[int, Row]]] = {}
     for number, row in enumerate(rows, start=1):
         own = domain if given else str(row.get("domain") or domain)
-        question = str(row.get("question_id") or row["prompt"])
+        question = str(row["prompt"] if row.get("question_id") is None else row["question_id"])
         groups.setdefault((own, question, _name(row, "model_name", "model")), []).append((number, row))
     for (own, question, model), found in groups.items():
         replies, right = [], []
