@@ -123,6 +123,7 @@ class ReplyBook:
             for order in (
                 "PRAGMA journal_mode = WAL",
                 "PRAGMA synchronous = NORMAL",
+                "PRAGMA wal_autocheckpoint = 4000",
                 "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID",
                 "CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, error TEXT NOT NULL) WITHOUT ROWID",
                 "CREATE TABLE IF NOT EXISTS asked (key TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID",
@@ -149,13 +150,13 @@ class ReplyBook:
         row = self._row("SELECT error FROM failures WHERE key = ?", key)
         return None if row is None else ErrorRecord.model_validate_json(row[0])
 
-    def ask(self, keys: Sequence[str]) -> None:
-        """Note that calls are about to be made."""
-        with self._together() as rows:
-            rows.executemany(
-                "INSERT INTO asked VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1",
-                [(key,) for key in keys],
-            )
+    def ask(self, key: str) -> None:
+        """Note that a call is about to be made."""
+        order = "INSERT INTO asked VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1"
+        try:
+            self._rows.execute(order, (key,))  # one statement is a transaction
+        except sqlite3.Error as error:
+            raise self._broken("written", error) from error
 
     def keep(self, replies: Sequence[tuple[str, str]]) -> None:
         """Keep replies, each a key and JSON, all of them or none."""

@@ -53,7 +53,6 @@ class Courier:
         paces = {spec.endpoint: Pace(gateway.places(spec.name)) for spec in specs}
         self._pace = {spec.name: paces[spec.endpoint] for spec in specs}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._about: list[tuple[str, asyncio.Future[None]]] = []
         self._come: list[tuple[str, str]] = []
         self._no_more = False
         self._reading: asyncio.Task[None] | None = None
@@ -123,7 +122,7 @@ class Courier:
 
     async def _make(self, key: str, call: Call, pace: Pace, *, last: bool) -> ErrorRecord | None:
         """Make one call; the error if it failed."""
-        await self._noted(key)
+        self._book.ask(key)
         try:
             whole = await self._gateway.complete(call.model, call.messages, call.sampling(key))
         except ModelError as error:
@@ -145,25 +144,6 @@ class Courier:
             asyncio.get_running_loop().call_later(_TOGETHER, self._write)
         self._come.append((key, reply))
         return None
-
-    async def _noted(self, key: str) -> None:
-        """Write down that a call is about to be made, together with others that are at the same point."""
-        if not self._about:
-            asyncio.get_running_loop().call_soon(self._note)
-        noted = asyncio.get_running_loop().create_future()
-        self._about.append((key, noted))
-        await noted
-
-    def _note(self) -> None:
-        about, self._about = self._about, []
-        try:
-            self._book.ask([key for key, _ in about])
-        except BookError as error:
-            for _, noted in about:
-                noted.set_exception(error)
-        else:
-            for _, noted in about:
-                noted.set_result(None)
 
     def _write(self) -> None:
         """Write down the replies that have come, and only then tell of them."""
