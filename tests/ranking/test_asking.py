@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -183,6 +186,26 @@ def test_each_point_of_a_history_is_a_fit_of_its_votes() -> None:
 def test_histories_that_cannot_be(columns: dict, settings: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
         history(votes_of([("A", "B", "tie")], **columns), **settings)
+
+
+_FIRST_VOTES = """
+from numba.core import event
+from palaestra.ranking.live import LiveFit, warm_up
+import polars as pl
+
+warm_up()
+with event.install_recorder("numba:compile") as seen:
+    live = LiveFit()
+    for rows in (1, 2, 1, 3):
+        live(pl.DataFrame({"model_a": ["x", "y", "w"], "model_b": ["y", "z", "x"], "winner": ["model_a"] * 3})[:rows])
+print(len(seen.buffer))
+"""
+
+
+def test_the_first_vote_after_an_installation_waits_for_no_compiler(tmp_path: Path) -> None:
+    anew = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", _FIRST_VOTES], env=anew, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
 
 
 def test_a_live_board_sees_parts_grow_together() -> None:

@@ -28,6 +28,7 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
     except ImportError as error:
         raise MissingPartError(f"the arena needs {error.name}: pip install 'palaestra[arena]'") from error
     from palaestra import ranking
+    from palaestra.ranking.live import warm_up
     from palaestra.store.ledger import Ledger
 
     specs = load_models(settings.models)
@@ -39,7 +40,9 @@ def serve(*, settings: Annotated[ArenaSettings, Parameter(name="*")] | None = No
         local = sorted({spec.endpoint for spec in specs if spec.endpoint.startswith("local:")})
         if local:
             console.note(f"Loading {', '.join(local)} ...")
+        ready = asyncio.create_task(asyncio.to_thread(warm_up))
         async with Gateway(specs) as gateway:
+            await ready
             plan = ranking.pair_probabilities if settings.pairing == "active" else None
             app = create_app(
                 settings, ledger=ledger, specs=specs, ask=gateway.stream, fit=ranking.LiveFit(), plan=plan,

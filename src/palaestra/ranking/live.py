@@ -30,6 +30,14 @@ from palaestra.stats.rows import table_rows
 _GROWTH = 1.01
 
 
+def warm_up() -> None:
+    """Load and compile what the first vote would wait for: some seconds after an installation, little later."""
+    votes = pl.DataFrame({"model_a": ["A", "B"], "model_b": ["B", "C"], "winner": ["tie", "tie"]})
+    live = LiveFit()
+    for some in (votes[:1], votes, votes[:1]):  # one row is another kind of array than several
+        live(some)
+
+
 class LiveFit:
     """Called with new votes, gives the board of all votes so far.
 
