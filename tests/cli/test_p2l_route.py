@@ -96,6 +96,14 @@ def test_only_leaves_out_what_has_no_endpoint(folder: Path, capsys: pytest.Captu
     assert "dear" not in json.loads(capsys.readouterr().out)["prompts"][1]["chances"]
 
 
+def test_opponents_that_the_boards_do_not_know_are_told_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "met.csv").write_text("model_a,model_b,winner\ncheap,dear,model_a\ncheap,other,tie\n")
+    assert run(["p2l", "route", "head", "prompts.jsonl", "--opponents", "met.csv", "--json", "-"]) == 0
+    assert "25% of the opponents in met.csv are models that the boards do not know, and are left out: other" in (
+        " ".join(capsys.readouterr().err.split())
+    )
+
+
 def test_a_purse_needs_both_of_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["p2l", "serve", "head", "--total", "1", "--port", "0"]) == 2
     assert "found one of --purse and --total" in capsys.readouterr().err

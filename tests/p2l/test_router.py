@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from router_worlds import NAMES, KnownBoards, specs
+from router_worlds import KnownBoards, specs
 from scipy.special import expit
 
 from palaestra.errors import InputError
@@ -117,7 +117,7 @@ def test_opponents_are_weighed_and_must_be_known() -> None:
 def test_who_is_met_how_often_stands_in_the_votes(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text("model_a,model_b,winner\ncheap,dear,model_a\ncheap,other,tie\n")
-    assert met(path, NAMES) == {"cheap": 2.0, "dear": 1.0}
+    assert met(path) == {"cheap": 2.0, "dear": 1.0, "other": 1.0}
 
 
 @pytest.mark.parametrize(("budget", "price", "rule"), [(1.0, 1.0, "mix"), (None, None, "strict"), (-1.0, None, "mix")])

@@ -300,11 +300,20 @@ def load_router(
         )
     lengths = None if usage is None else read_usage(usage)
     costs = expect_costs([specs[name] for name in wanted], lengths)
-    return Router(boards, costs, config, None if opponents is None else met(opponents, boards.models))
+    if opponents is None:
+        return Router(boards, costs, config)
+    times = met(opponents)
+    known_times = {name: often for name, often in times.items() if name in boards.models}
+    router = Router(boards, costs, config, known_times)
+    if strangers := sorted(times.keys() - known_times.keys()):
+        share = 1 - sum(known_times.values()) / sum(times.values())
+        note = f"{share:.0%} of the opponents in {opponents} are models that the boards do not know, and are left out: "
+        router.notes += (note + ", ".join(strangers),)
+    return router
 
 
-def met(source: str | Path, models: Sequence[str]) -> dict[str, float]:
-    """How often each of these models stands in votes.
+def met(source: str | Path) -> dict[str, float]:
+    """How often each model stands in votes.
 
     Raises:
         VoteFileError: the votes cannot be read.
@@ -317,4 +326,4 @@ def met(source: str | Path, models: Sequence[str]) -> dict[str, float]:
     weight = frame["weight"] if "weight" in frame.columns else pl.repeat(1.0, len(frame), eager=True)
     both = pl.concat([frame[side].cast(pl.String).rename("model") for side in ("model_a", "model_b")])
     counted = pl.DataFrame({"model": both, "weight": pl.concat([weight, weight])}).group_by("model").sum()
-    return {name: float(times) for name, times in counted.iter_rows() if name in models}
+    return {name: float(times) for name, times in counted.iter_rows()}
