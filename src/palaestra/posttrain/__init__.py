@@ -1,0 +1,1 @@
+"""Post-training: examples and experts become one model, by imitation, reward, merging and distillation."""
