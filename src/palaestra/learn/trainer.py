@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from palaestra.errors import InputError, MissingPartError
-from palaestra.learn.backbone import libraries, resolved_dtype
+from palaestra.learn.backbone import Dtype, libraries, resolved_dtype
 
 WHOLE = "whole"
 """A checkpoint has a file of this name once all else of it is there."""
@@ -38,6 +38,7 @@ def arguments(
     learning_rate: float,
     save_every: int,
     seed: int,
+    dtype: Dtype = "auto",
     **more: object,
 ) -> Any:  # noqa: ANN401 - as above
     """Settings of a Trainer: a rate that falls in a straight line, 16 bits where the machine multiplies them.
@@ -51,6 +52,7 @@ def arguments(
         learning_rate: at the start.
         save_every: steps between checkpoints; the newest two are kept.
         seed: of the order of rows.
+        dtype: what is computed in; `auto` is 16 bits where the machine multiplies them.
         **more: settings of this kind alone.
     """
     with quiet():
@@ -65,7 +67,7 @@ def arguments(
             save_strategy="steps",
             save_steps=save_every,
             save_total_limit=2,
-            bf16=resolved_dtype("auto") == "bfloat16",
+            bf16=resolved_dtype(dtype) == "bfloat16",
             remove_unused_columns=False,
             dataloader_pin_memory=False,
             report_to="none",
