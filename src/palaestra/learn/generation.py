@@ -96,7 +96,7 @@ def _batch(
     new_NT, new_position = tokens_NT, position_NT
     for step in range(how.max_tokens):
         logits_NV = model(
-            input_ids=new_NT, attention_mask=mask_NT, position_ids=new_position, past_key_values=cache,
+            input_ids=new_NT, attention_mask=mask_NT, position_ids=new_position, cache=cache,
             use_cache=True, logits_to_keep=1,
         ).logits[:, -1].float()  # fmt: skip
         drawn, logprob = _drawn(logits_NV, how.temperature, generator)

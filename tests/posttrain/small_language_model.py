@@ -9,7 +9,8 @@ import torch
 
 CHARACTERS = string.ascii_lowercase + string.digits + "+-*=:> "
 TEMPLATE = (
-    "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}>{% else %}{{ m.content }}{{ eos_token }}{% endif %}"
+    "{% for m in messages %}"
+    "{% if m.role == 'user' %}{{ m.content }}>{% else %}{{ m.content }}{{ eos_token }}{% endif %}"
     "{% endfor %}"
 )
 
