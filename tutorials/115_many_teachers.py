@@ -1,8 +1,8 @@
 """Many teachers, one student: on-policy distillation on one screen, with numpy alone.
 
-Three domains: a prompt is a domain and a digit, an answer one, two and eight tokens long. Three experts know the answers;
-the student is one small network for all. It answers by itself, its expert says how likely each next token was, and the
-gradient of KL(student || expert) at each position is pi (log pi - log p - KL), on logits. Two ways to add up:
+Three domains: a prompt is a domain and a digit, an answer one, two and eight tokens long. Three experts know the
+answers; the student is one small network for all. It answers by itself, its expert says how likely each next token was,
+and the gradient of KL(student || expert) at each position is pi (log pi - log p - KL), on logits. Two ways to add up:
 
     all tokens alike            the domain with the longest answers has most of the gradient
     each domain by its rows     palaestra train distill's own
@@ -74,8 +74,7 @@ def distilled(by: str, steps: int = 1500, rate: float = 1.0) -> list[float]:
                 gradient[1] += share * np.outer(hidden, pull)
                 gradient[0] += share * np.outer(x, (weights[1] @ pull) * (1 - hidden**2))
                 last = int(chance.choice(VOCABULARY, p=np.exp(log_pi)))  # its own next token, right or wrong
-        for weight, slope in zip(weights, gradient, strict=True):
-            weight -= rate * slope
+        weights = [weight - rate * slope for weight, slope in zip(weights, gradient, strict=True)]
     return right(weights)
 
 

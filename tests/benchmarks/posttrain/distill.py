@@ -2,8 +2,8 @@
 
     python tests/benchmarks/posttrain/distill.py --out docs/benchmarks/distill.md
 
-The same student, teacher, prompts, batch, length of completions and number type on both sides, alternating rounds in one
-run, the median of each; seconds are of whole steps, sampling included, after a first round that is thrown away.
+The same student, teacher, prompts, batch, length of completions and number type on both sides, alternating rounds in
+one run, the median of each; seconds are of whole steps, sampling included, after a first round that is thrown away.
 Memory is the greatest resident size of a process of its own: 24 teachers in folders, against three held at once.
 """
 
@@ -201,13 +201,16 @@ def page(found: dict[str, Any], about: str) -> str:
         f"{'met' if (value >= goal if sign == '>=' else value <= goal) else '**not met**'} |"
         for name, value, sign, goal in goals
     ]
-    return "\n".join([
-        "# Distillation: speed and memory", "", f"`tests/benchmarks/posttrain/distill.py` ({about}).", "",
+    setting = (
         "A student and teachers of 3.2 million weights, 96 prompts a step, completions of at most 8 tokens, 32-bit. "
-        "Microseconds a student token, whole runs, loading included.", "",
+        "Microseconds a student token, whole runs, loading included."
+    )
+    sizes = f"24 teachers {folders:.0f} MB, three held at once {three:.0f} MB"
+    return "\n".join([
+        "# Distillation: speed and memory", "", f"`tests/benchmarks/posttrain/distill.py` ({about}).", "", setting, "",
         "| | median | rounds |", "|---|---|---|", *rows, "",
         "| | ratio | goal | |", "|---|---|---|---|", *told, "",
-        f"Memory with models of 25 million weights: 24 teachers {folders:.0f} MB, three held at once {three:.0f} MB.", "",
+        f"Memory with models of 25 million weights: {sizes}.", "",
     ])  # fmt: skip
 
 
