@@ -20,10 +20,10 @@ from palaestra.errors import InputError
 from palaestra.learn.backbone import load_tokenizer
 from palaestra.learn.generation import Sampling, sample
 from palaestra.learn.language_model import load_trainable
+from palaestra.posttrain.answers import answered, prompt_tokens
 from palaestra.posttrain.distill import DistillConfig, distill
 from palaestra.posttrain.distill_trainer import Aim
 from palaestra.posttrain.examples import Example
-from palaestra.posttrain.held_out import answered, prompt_tokens
 from palaestra.posttrain.rollouts import Prompt, Rollouts
 from palaestra.posttrain.teachers import Folders, Told, log_probabilities
 

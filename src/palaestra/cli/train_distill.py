@@ -21,9 +21,9 @@ from palaestra.posttrain.distill import DistillConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from palaestra.posttrain.answers import Replies
     from palaestra.posttrain.distill import Distilled
     from palaestra.posttrain.examples import Example
-    from palaestra.posttrain.held_out import Replies
     from palaestra.posttrain.teacher_file import TeacherSpec
 
 How = Annotated[DistillConfig, Parameter(name="*")]
@@ -146,7 +146,7 @@ class _Judge:
         self._last: Replies | None = None
 
     def __call__(self, model: Any, tokenizer: Any) -> dict[str, float]:  # noqa: ANN401 - of transformers
-        from palaestra.posttrain.held_out import answered
+        from palaestra.posttrain.answers import answered
         from palaestra.rewards.rules import same_answer
 
         def right(examples: Sequence[Example], replies: Sequence[str]) -> list[float]:

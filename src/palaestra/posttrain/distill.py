@@ -24,10 +24,10 @@ from palaestra.learn.backbone import Dtype, libraries
 from palaestra.learn.generation import Sampling
 from palaestra.learn.language_model import load_trainable, write_model
 from palaestra.learn.trainer import Tell
+from palaestra.posttrain.answers import end_tokens, prompt_tokens
 from palaestra.posttrain.distill_trainer import Aim, Teaching, distillation_trainer, restore
 from palaestra.posttrain.divergences import Blend, Divergence
 from palaestra.posttrain.examples import Example
-from palaestra.posttrain.held_out import end_tokens, prompt_tokens
 from palaestra.posttrain.rollouts import Prompt, Rollouts
 from palaestra.posttrain.schedule import Balance, Headroom, Schedule
 
