@@ -93,10 +93,10 @@ def test_a_merge_of_16_bit_models_is_computed_in_32(family: list[Path], tmp_path
         halves.append(tmp_path / folder.name)
         AutoModelForCausalLM.from_pretrained(folder).to(torch.bfloat16).save_pretrained(halves[-1])
         copy_tokenizer(folder, halves[-1])
-    models = [{"model": str(folder), "parameters": {"weight": 0.5, "density": 0.5}} for folder in halves[1:]]
-    expected = by_mergekit(tmp_path / "theirs", "ties", halves[0], models, out_dtype="bfloat16")
-    experts = [{"model": str(folder), "weight": 0.5} for folder in halves[1:]]
-    found = by_us(tmp_path / "ours", halves, experts, method="ties", density=0.5)
+    models = [{"model": str(folder), "parameters": {"weight": 0.7}} for folder in halves[1:]]
+    expected = by_mergekit(tmp_path / "theirs", "task_arithmetic", halves[0], models, out_dtype="bfloat16")
+    experts = [{"model": str(folder), "weight": 0.7} for folder in halves[1:]]
+    found = by_us(tmp_path / "ours", halves, experts, method="task-arithmetic")
     assert {tensor.dtype for tensor in found.values()} == {torch.bfloat16}
     assert_same(found, expected)
 

@@ -162,8 +162,9 @@ def generator(seed: int, name: str, expert: int) -> Any:  # noqa: ANN401 - torch
 
 
 def told(recipe: MergeRecipe) -> dict[str, Any]:
-    """A recipe as JSON, without what was left out."""
-    return recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    """A recipe as JSON: what was given, and what stands for what was left out."""
+    given = recipe.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return given | {"method": recipe.method, "seed": recipe.seed} | recipe.filled
 
 
 def card(recipe: MergeRecipe, name: str) -> str:
@@ -172,8 +173,7 @@ def card(recipe: MergeRecipe, name: str) -> str:
     lines += [f"A merge by {recipe.method} of {len(recipe.experts)} experts of {Path(recipe.base).name}.", ""]
     lines += ["| expert | domain | weight |", "|---|---|---|"]
     for one in recipe.experts:
-        weight = "the method's" if one.weight is None else one.weight
-        lines.append(f"| {Path(one.model).name} | {one.domain or ''} | {weight} |")
+        lines.append(f"| {Path(one.model).name} | {one.domain or ''} | {recipe.shown(one)} |")
     lines += ["", f"The whole recipe is in {RECIPE}. A merge may be worse than its base: measure it before use.", ""]
     return "\n".join(lines)
 

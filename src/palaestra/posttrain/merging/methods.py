@@ -34,7 +34,7 @@ Tensor = Any
 
 _PARALLEL = 0.9995
 """Above this cosine, slerp goes along the chord: the sine that it divides by is lost."""
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 """Numbers of each model at a time where products are summed in 64 bits."""
 
 
@@ -46,9 +46,7 @@ def linear(models: Iterable[Tensor], weights: Sequence[float], *, normalize: boo
         weights: one number each; their sum is not nought where it divides.
         normalize: whether the sum of weights divides.
     """
-    total = None
-    for model, weight in zip(models, weights, strict=True):
-        total = wide(model) * weight if total is None else total.add_(wide(model), alpha=weight)
+    total = _weighted_sum(models, weights)
     return total / sum(weights) if normalize else total
 
 
@@ -81,11 +79,8 @@ def task_arithmetic(
         scale: lambda.
         normalize: whether the sum of weights divides.
     """
-    total = None
-    for change, weight in zip(changes, weights, strict=True):
-        total = wide(change) * weight if total is None else total.add_(wide(change), alpha=weight)
     divisor = sum(weights) if normalize else 1.0
-    return wide(start) + total * (scale / (divisor or 1.0))
+    return wide(start) + _weighted_sum(changes, weights) * (scale / (divisor or 1.0))
 
 
 def elected(
@@ -106,22 +101,20 @@ def elected(
     """
     torch, _ = libraries()
     start = wide(start)
-    total, up, down = (torch.zeros_like(start) for _ in range(3))
-    weight_up, weight_down = (torch.zeros_like(start) for _ in range(2)) if normalize else (None, None)
+    total, up = torch.zeros_like(start), torch.zeros_like(start)
+    weight_up, weight_down = (torch.zeros_like(start) for _ in range(2))
     for change, weight in zip(changes, weights, strict=True):
         vote = wide(change) * weight
         total += vote
-        if normalize:
-            weight_up.add_(vote > 0, alpha=weight)
-            weight_down.add_(vote < 0, alpha=weight)
-        up += vote.clamp(min=0)
-        down += vote.clamp_(max=0)
+        weight_up.add_(vote > 0, alpha=weight)
+        weight_down.add_(vote < 0, alpha=weight)
+        up += vote.clamp_(min=0)
     plus = total >= 0
-    mixed = torch.where(plus, up, down)
+    mixed = torch.where(plus, up, total.sub_(up))
     if normalize:
         divisor = torch.where(plus, weight_up, weight_down)
         mixed /= divisor.masked_fill_(divisor == 0, 1)
-    return start + mixed * scale
+    return mixed.mul_(scale).add_(start)
 
 
 def model_stock(start: Tensor, experts: Iterable[Tensor]) -> Tensor:
@@ -206,6 +199,15 @@ def _on_sphere(
         mean_N = math.cos(size) * mean_N + math.sin(size) / size * step_N
         mean_N /= length(mean_N)
     return mean_N
+
+
+def _weighted_sum(tensors: Iterable[Tensor], weights: Sequence[float]) -> Tensor:
+    pairs = zip(tensors, weights, strict=True)
+    tensor, weight = next(pairs)
+    total = wide(tensor) * weight
+    for tensor, weight in pairs:
+        total.add_(wide(tensor), alpha=weight)
+    return total
 
 
 def products(tensors: Sequence[Tensor]) -> NDArray[np.float64]:

@@ -160,6 +160,27 @@ class MergeRecipe(BaseModel):
         return self.method in DIVIDES if self.normalize is None else self.normalize
 
     @property
+    def filled(self) -> dict[str, float | str | bool]:
+        """Those settings that the method has, with what stands for the ones that were left out."""
+        found: dict[str, float | str | bool] = {}
+        if self.method in TRIMS:
+            found["density"] = self.density or _DENSITY
+        if self.method in SCALES:
+            found["lambda"] = self.factor
+        if self.method in SCALES | {"linear"}:
+            found["normalize"] = self.divides
+        if self.method in DRAWS:
+            found["rescale"] = self.rescale or "chance"
+        return found | ({"epsilon": self.reach} if self.method == "della" else {})
+
+    def shown(self, expert: MergeExpert) -> str:
+        """An expert's weight for readers."""
+        weight = self.domains.get(str(expert.domain), expert.weight)
+        if weight is None:
+            return "its own" if self.method == "model-stock" else "0.5" if self.arc else f"1/{len(self.experts)}"
+        return ", ".join(f"{one:.4g}" for one in (weight if isinstance(weight, tuple) else (weight,)))
+
+    @property
     def arc(self) -> bool:
         """Whether this is a slerp from the base to a single expert."""
         return self.method == "slerp" and len(self.experts) == 1

@@ -15,7 +15,7 @@ import math
 import os
 import shutil
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ class Shards:
         torch, _ = libraries()
         with _opened(self.folder / self.slots[name].file) as shard:
             tensor = shard.get_tensor(name)
-        if self.slots[name].floats and not torch.isfinite(tensor).all():
+        if self.slots[name].floats and tensor.numel() and not torch.isfinite(torch.stack(tensor.aminmax())).all():
             raise InputError(f"found weights {name} in {self.folder} that are no numbers, expected finite ones")
         return tensor
 
@@ -244,7 +244,7 @@ def _places(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Generator[Any]:
     """A shard's tensors.
 
     Raises:
