@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return found
 
 
-def prompts(model: Any) -> list[torch.Tensor]:
+def prompts(model: Any) -> list[Any]:
     asked = [Example.of("ab" * (1 + number % 5) + str(number), "x") for number in range(24)]
     return [model.tokenizer(conversation_text(model.tokenizer, one.prompt), return_tensors="pt") for one in asked]
 

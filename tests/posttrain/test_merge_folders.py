@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import copy_tokenizer, make_family, weights_of
 
 from palaestra.errors import InputError
+from palaestra.learn.backbone import load_tokenizer
 from palaestra.posttrain.merging.merge import merge
 from palaestra.posttrain.merging.recipe import MergeRecipe, read_recipe, recipe_of
 from palaestra.posttrain.merging.shards import INDEX, WHOLE
@@ -33,13 +34,13 @@ def recipe(folders: list[Path], method: str = "dare-ties", **more: object) -> Me
 
 
 def test_a_merge_is_a_model_with_its_bases_tokenizer_and_a_card(family: list[Path], tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     told: list[tuple[int, int]] = []
     done = merge(recipe(family), tmp_path / "merged", tell=lambda *at: told.append(at))
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     assert model(torch.tensor([[5, 6]])).logits.isfinite().all()
-    assert AutoTokenizer.from_pretrained(tmp_path / "merged").chat_template
+    assert load_tokenizer(str(tmp_path / "merged")).chat_template
     assert "by dare-ties of 2 experts of base" in (tmp_path / "merged" / "README.md").read_text()
     assert json.loads((tmp_path / "merged" / "merge.json").read_text())["density"] == 0.5
     assert (done.models, done.tensors) == (2, len(weights_of(tmp_path / "merged")))
@@ -216,6 +217,7 @@ MERGE = """
 import resource, sys
 from pathlib import Path
 from palaestra.errors import InputError
+from palaestra.learn.backbone import load_tokenizer
 from palaestra.posttrain.merging.merge import merge
 from palaestra.posttrain.merging.recipe import recipe_of
 base, *experts, out = sys.argv[1:]

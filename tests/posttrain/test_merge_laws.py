@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_changes_too_small_for_mergekit_agree_as_larger_ones_do() -> None:
 
 
 @pytest.mark.parametrize("drop", [lambda d, g: dare(d, 0.3, g), lambda d, g: della(d, 0.5, 0.4, g)])
-def test_what_chance_keeps_is_right_in_expectation(drop: object) -> None:
+def test_what_chance_keeps_is_right_in_expectation(drop: Callable[..., torch.Tensor]) -> None:
     change = drawn(0, 1, 6, 8)[0]
     chance = torch.Generator().manual_seed(1)
     rounds = torch.stack([drop(change, chance) for _ in range(4000)])

@@ -40,12 +40,12 @@ def test_a_killed_search_goes_on_to_the_same_points_and_pays_none_twice() -> Non
 
 
 def test_chance_comes_from_the_seed_alone() -> None:
-    before = np.random.get_state()[1].copy()  # noqa: NPY002 - that nobody touches it is the point
+    before = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002 - that nobody touches it is the point
     one = search(recipe(seed=1), score, 15)
     np.random.default_rng(0)
     assert search(recipe(seed=1), score, 15) == one
     assert search(recipe(seed=2), score, 15).points[1] != one.points[1]
-    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    assert (np.random.get_state(legacy=False)["state"]["key"] == before).all()  # noqa: NPY002
 
 
 def test_what_is_known_of_another_search_is_refused() -> None:
