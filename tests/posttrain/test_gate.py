@@ -69,6 +69,8 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     hits, rounds = 0, 400
     for _ in range(rounds):
         found = gate(*world(chance, [6, 12, 40, 8], 0.3)).difference
+        assert found.lower is not None
+        assert found.upper is not None
         hits += found.lower <= 0.3 <= found.upper
     assert hits / rounds == pytest.approx(0.95, abs=0.035)
 
