@@ -117,6 +117,8 @@ def _run(  # noqa: PLR0917 - what a run is made of
         judging = examples
         if budget is not None:
             choosing, judging = halves(examples, recipe.seed)
+            if alone := sorted({one.domain for one in choosing} - {one.domain for one in judging}):
+                console.warn(f"{', '.join(alone)}: one prompt each, which helps to choose and does not judge")
             found = _searched(folder, Trial(models, choosing, metric_of(examples, metric), work), recipe, budget, bars)
             recipe = found.recipe
         done = merge(recipe, work / "model", models=models, tell=lambda at, of: bars("merge", at, of))
