@@ -86,9 +86,15 @@ p2l.command("palaestra.cli.p2l_serve:serve")
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
+models.command("palaestra.cli.models:add")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, reward, p2l, models):
+runs = cyclopts.App(name="run", help="What was run, how it went, and how it goes.")
+runs.command("palaestra.cli.run_show:list_runs", name="list")
+runs.command("palaestra.cli.run_show:show")
+runs.command("palaestra.cli.run_watch:watch")
+
+for room in (arena, rank, bench, judge, reward, p2l, models, runs):
     app.command(room)
 
 
