@@ -32,7 +32,7 @@ def checkpoint(tmp_path: Path) -> Path:
     name=TEXT, system=st.none() | TEXT, stop=st.lists(TEXT, max_size=3), price=st.floats(0, 1e9),
     temperature=st.none() | st.floats(0, 9), most=st.none() | st.integers(1, 10**9),
 )  # fmt: skip
-def test_every_field_is_read_back(
+def test_every_field_is_read_back(  # noqa: PLR0917 - one a field
     name: str, system: str | None, stop: list[str], price: float, temperature: float | None, most: int | None
 ) -> None:
     spec = ModelSpec(

@@ -54,11 +54,16 @@ def alone(backbone: Backbone, prompt: Sequence[int], count: int) -> list[int]:
     return tokens[len(prompt) :]
 
 
-def heard(backbone: Backbone, asked: Sequence[tuple[Sequence[int], int, int]], **how: Any) -> list[list[int]]:
+def heard(
+    backbone: Backbone,
+    asked: Sequence[tuple[Sequence[int], int, int]],
+    temperature: float = 0.0,
+    seed: int | None = None,
+) -> list[list[int]]:
     """What a batch draws for (prompt, most tokens, joins after so many steps)."""
     said: list[list[int]] = [[] for _ in asked]
     requests = [
-        Request(prompt, most, lambda token, own=said[number]: bool(own.append(token)), **({"temperature": 0.0} | how))
+        Request(prompt, most, lambda token, own=said[number]: bool(own.append(token)), temperature, seed)
         for number, (prompt, most, _) in enumerate(asked)
     ]
     batch, now = Batch(backbone.model, end_tokens(backbone)), 0
