@@ -61,7 +61,7 @@ def heard(
     seed: int | None = None,
 ) -> list[list[int]]:
     """What a batch draws for (prompt, most tokens, joins after so many steps)."""
-    said: list[list[int]] = [[] for _ in asked]
+    said: list[list[int | None]] = [[] for _ in asked]
     requests = [
         Request(prompt, most, lambda token, own=said[number]: bool(own.append(token)), temperature, seed)
         for number, (prompt, most, _) in enumerate(asked)
