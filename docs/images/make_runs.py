@@ -28,7 +28,7 @@ from palaestra.store.runs import RunFolder  # noqa: E402
 
 STEPS, BATCH, EVERY = 600, 32, 50
 DOMAINS = {
-    "next": lambda a, b, c: (f"next {a}", chr(ord(a) + 1)),
+    "next": lambda a, _b, _c: (f"next {a}", chr(ord(a) + 1)),
     "repeat": lambda a, b, c: (f"repeat {a}{b}{c}", f"{a}{b}{c}"),
     "reverse": lambda a, b, c: (f"reverse {a}{b}{c}", f"{c}{b}{a}"),
 }
@@ -74,7 +74,7 @@ def train(folder: Path, base: str, rate: float, steps: int) -> RunFolder:
             said = sample(model, prompts, Sampling(6, temperature=0.0), ends=(tokenizer.eos_token_id,))
             letters = ["".join(tokenizer.convert_ids_to_tokens(one.tokens[:-1])) for one in said]
             right = {name: [] for name in DOMAINS}
-            for (name, _, answer), reply in zip(held, letters, strict=True):
+            for (name, _asked, answer), reply in zip(held, letters, strict=True):
                 right[name].append(reply == answer)
             run.measure(step=state.global_step, **{f"right/{k}": sum(v) / len(v) for k, v in right.items()})
 

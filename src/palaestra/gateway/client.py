@@ -145,9 +145,8 @@ class Gateway:
         Raises:
             KeyError: no such model.
         """
-        endpoint = self._specs[name].endpoint
-        most = slots(endpoint[6:]) if endpoint in self.workers else self.settings.concurrency
-        return min(most, self.settings.concurrency)
+        endpoint, most = self._specs[name].endpoint, self.settings.concurrency
+        return min(slots(endpoint[6:]), most) if endpoint in self.workers else most
 
     async def stream(
         self, name: str, messages: Sequence[Message], sampling: Sampling | None = None
@@ -277,9 +276,8 @@ class Gateway:
         return await client.completions.create(prompt=prompt, **given)
 
     async def _client(self, spec: ModelSpec) -> openai.AsyncOpenAI:
-        worker = self.workers.get(spec.endpoint)
         try:
-            url = await worker.url() if worker else spec.endpoint
+            url = await worker.url() if (worker := self.workers.get(spec.endpoint)) else spec.endpoint
         except (InputError, MissingPartError) as error:  # it ran, has died, and its files are gone
             raise _failure("unreachable", str(error)) from error
         key = self._keys[spec.name]

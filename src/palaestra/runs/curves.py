@@ -20,7 +20,7 @@ LINES = 8
 """Lines in one picture, at most."""
 POINTS = 300
 """Points of one line, at most: others are means of neighbours."""
-_WIDE, _HIGH, _LEFT, _BOTTOM, _TOP = 340, 190, 52, 24, 8
+_WIDE, _HIGH, _LEFT, _RIGHT, _BOTTOM, _TOP = 340, 190, 52, 20, 24, 8
 _SMALL = (170, 100)
 _TICKS = 4
 
@@ -97,13 +97,13 @@ def _svg(lines: Sequence[tuple[int, Series]], label: str, spans: tuple[Span, Spa
     (x0, x1), (y0, y1) = spans
 
     def x(value: float) -> float:
-        return _LEFT + (value - x0) / (x1 - x0) * (wide - _LEFT - 8)
+        return _LEFT + (value - x0) / (x1 - x0) * (wide - _LEFT - _RIGHT)
 
     def y(value: float) -> float:
         return high - _BOTTOM - (value - y0) / (y1 - y0) * (high - _BOTTOM - _TOP)
 
     grid = "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{wide - 8}" y1="{y(at):.1f}" y2="{y(at):.1f}"/>'
+        f'<line class="grid" x1="{_LEFT}" x2="{wide - _RIGHT}" y1="{y(at):.1f}" y2="{y(at):.1f}"/>'
         f'<text x="{_LEFT - 6}" y="{y(at) + 4:.1f}" text-anchor="end">{at:.4g}</text>'
         for at in ticks(y0, y1)
     )
