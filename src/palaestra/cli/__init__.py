@@ -90,9 +90,15 @@ train.command("palaestra.cli.train_merge:merge")
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
+models.command("palaestra.cli.models:add")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, reward, p2l, train, models):
+runs = cyclopts.App(name="run", help="What was run, how it went, and how it goes.")
+runs.command("palaestra.cli.run_show:list_runs", name="list")
+runs.command("palaestra.cli.run_show:show")
+runs.command("palaestra.cli.run_watch:watch")
+
+for room in (arena, rank, bench, judge, reward, p2l, train, models, runs):
     app.command(room)
 
 
