@@ -50,11 +50,22 @@ def test_a_run_leaves_its_folder_and_says_what_came_of_it(
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert any("divergence/add" in line for line in lines)
     assert any("kept/turn" in line for line in lines)
-    assert len((out / "samples.jsonl").read_text().splitlines()) == 8
+    samples = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+    assert len([row for row in samples if "step" not in row]) == 8
+    assert {row["step"] for row in samples if "step" in row} == {0, 3}
     assert "Distilled on-policy (reverse divergence" in (out / "card.md").read_text()
     assert (out / "model" / "model.safetensors").is_file()
     assert asked(world, out) == 2
     assert "another run" in capsys.readouterr().err
+
+
+def test_a_student_joins_the_contestants(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = tmp_path / "models.toml"
+    assert asked(world, tmp_path / "new-one", "--enrol", str(models)) == 0
+    assert 'name = "new-one"' in models.read_text()
+    assert asked(world, tmp_path / "other", "--enrol", str(models), "--enrol-as", "new-one") == 2
+    assert "new-one" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_finished_run_is_not_begun_again_without_a_word(

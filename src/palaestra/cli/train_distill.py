@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from palaestra import console
+from palaestra.cli.enrolment import Enrolment, check_enrolment, enrol_checkpoint
 from palaestra.cli.flags import Flag, JsonTarget, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from palaestra.posttrain.teacher_file import TeacherSpec
 
 How = Annotated[DistillConfig, Parameter(name="*")]
+Joining = Annotated[Enrolment, Parameter(name="*")]
 
 _ALL_OF_IT = 4096
 """A vocabulary up to this is told whole; of larger ones the likeliest tokens."""
 _TOP = 128
+_SHOWN = 12
+"""Replies that are kept of each look at held-out prompts."""
 
 
 def distill(
@@ -47,8 +51,9 @@ def distill(
     config: How | None = None,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
+    enrolment: Joining | None = None,
     json: JsonTarget = None,
-) -> None:
+) -> int:
     """Distil teachers into a student on-policy. The run's folder holds it in `model`.
 
     Parameters
@@ -83,6 +88,7 @@ def distill(
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
+    check_enrolment(enrolment or Enrolment(), out.name)
     specs = teacher_specs(teacher or [], teachers)
     config = config or DistillConfig()
     if config.top is None:
@@ -111,6 +117,7 @@ def distill(
     said = {"schema": "palaestra.distilled/1", "folder": str(out), **asdict(done), "experts": experts or {}}
     console.give(said, json, _table(done, experts))
     console.note(f"The student is in {folder.path / 'model'}")
+    return enrol_checkpoint(enrolment or Enrolment(), folder.path / "model", out.name)
 
 
 def _run(
@@ -125,8 +132,14 @@ def _run(
     new = folder.path / "new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
+
+    def measure(**values: float) -> None:
+        folder.measure(**values)
+        for row in judge.samples(_SHOWN) if judge is not None and "held_out" in values else ():
+            folder.sample(step=values["step"], **row)
+
     done = distilled(
-        config=config, folder=new / "model", work=folder.path / "work", evaluate=judge, measure=folder.measure,
+        config=config, folder=new / "model", work=folder.path / "work", evaluate=judge, measure=measure,
         card=lambda found: _card(folder.path.name, config, found), **given,
     )  # fmt: skip
     shutil.rmtree(folder.path / "model", ignore_errors=True)

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from palaestra import console
+from palaestra.cli.enrolment import Enrolment, check_enrolment, enrol_checkpoint
 from palaestra.cli.flags import Flag, JsonTarget, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
@@ -41,8 +42,9 @@ def merge(
     seed: int | None = None,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
+    enrolment: Annotated[Enrolment, Parameter(name="*")] | None = None,
     json: JsonTarget = None,
-) -> None:
+) -> int:
     """Merge models. The run's folder holds the merge in `model`, its card, and what it is worth if that was asked for.
 
     Parameters
@@ -81,6 +83,7 @@ def merge(
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
+    check_enrolment(enrolment or Enrolment(), out.name)
     flags = {"method": method, "density": density, "lambda": scale, "seed": seed}
     what = _recipe(models, recipe, weights, {name: value for name, value in flags.items() if value is not None})
     if search is not None:
@@ -94,6 +97,7 @@ def merge(
         said, tables = _run(folder, what, opened, examples, metric, search)
     console.give({"schema": "palaestra.merge/1", "folder": str(out), **said}, json, *tables)
     console.note(f"The merge is in {out / 'model'}")
+    return enrol_checkpoint(enrolment or Enrolment(), out / "model", out.name)
 
 
 def _run(  # noqa: PLR0917 - what a run is made of
