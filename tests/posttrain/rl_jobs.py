@@ -14,7 +14,8 @@ from palaestra.posttrain.rollout_scores import Paid
 from palaestra.schema import Message
 
 EXAMPLES = tuple(
-    Example.of(f"question {number}", domain=("odd", "even")[number % 2 == 0], reference=str(number)) for number in range(6)
+    Example.of(f"question {number}", domain=("odd", "even")[number % 2 == 0], reference=str(number))
+    for number in range(6)
 )
 
 
@@ -34,9 +35,7 @@ def config(model: str, /, **more: Any) -> RlConfig:
 
 
 def job(out: Path, settings: RlConfig, **more: Any) -> Reinforced:
-    return train_rl(
-        EXAMPLES, settings, out / "model", rewards=[Paid("letters", letters)], work=out / "work", **more
-    )
+    return train_rl(EXAMPLES, settings, out / "model", rewards=[Paid("letters", letters)], work=out / "work", **more)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reinforcement on TRL: what is rewarded grows, a kill changes nothing, a bad number stops it, fooled rewards are told."""
+"""Reinforcement on TRL: what is rewarded grows, a kill changes nothing, a bad number stops it, alarms are given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tiny_llama import make_tiny_llama
 
 from palaestra.errors import InputError
 from palaestra.posttrain.hacking import Watch, repetition
-from palaestra.posttrain.rl import RlConfig, train_rl
+from palaestra.posttrain.rl import train_rl
 from palaestra.posttrain.rl_trainer import order
 from palaestra.posttrain.rollout_scores import Paid
 
@@ -33,14 +33,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def loud(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The same with chances that are not all alike: low-rank changes leave the last layer alone, and could change none."""
+    """The same with chances that are not all alike: low-rank changes leave the last layer alone."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = tmp_path_factory.mktemp("loud") / "llama"
     model = AutoModelForCausalLM.from_pretrained(tiny)
     model.lm_head.weight.data *= 10
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.save_pretrained(folder)
     return str(folder)
 
 
@@ -77,8 +78,10 @@ def test_what_is_rewarded_grows(tiny: str, loud: str, tmp_path: Path, more: dict
     assert any("kl" in line for line in measured)
     if settings.method == "ppo":
         assert any("value_loss" in line for line in measured)
-    read, said = AutoModelForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
-    assert not said["missing_keys"] and not said["unexpected_keys"]
+    loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
+    read, said = loaded
+    assert not said["missing_keys"]
+    assert not said["unexpected_keys"]
     assert sum(weight.numel() for weight in read.parameters()) == sum(
         weight.numel() for weight in AutoModelForCausalLM.from_pretrained(tiny).parameters()
     )
@@ -124,7 +127,11 @@ def test_a_number_that_is_none_stops_it_and_the_last_good_checkpoint_stays(
 
     with pytest.raises(InputError, match="broken: found the reward nan for"):
         train_rl(
-            EXAMPLES, config(tiny), tmp_path / "a" / "model", rewards=[Paid("broken", broken)], work=tmp_path / "a" / "work"
+            EXAMPLES,
+            config(tiny),
+            tmp_path / "a" / "model",
+            rewards=[Paid("broken", broken)],
+            work=tmp_path / "a" / "work",
         )
     assert (tmp_path / "a" / "work" / "checkpoint-2" / "whole").exists()
     with pytest.raises(InputError, match=r"that is no number after step \d+"):
@@ -152,7 +159,9 @@ def test_bad_input_is_said_before_anything_is_trained(tiny: str, tmp_path: Path)
         with pytest.raises(InputError, match=words):
             job(tmp_path, config(tiny, **more))
     with pytest.raises(InputError, match="names that differ"):
-        train_rl(EXAMPLES, config(tiny), tmp_path / "m", rewards=[Paid("a", letters), Paid("a", letters)], work=tmp_path)
+        train_rl(
+            EXAMPLES, config(tiny), tmp_path / "m", rewards=[Paid("a", letters), Paid("a", letters)], work=tmp_path
+        )
     with pytest.raises(InputError, match="expected one for each of 8"):
         train_rl(EXAMPLES, config(tiny), tmp_path / "m", rewards=[Paid("a", lambda *_: [1.0])], work=tmp_path / "w")
     (tmp_path / "model").mkdir()

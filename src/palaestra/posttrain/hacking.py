@@ -1,4 +1,4 @@
-"""Is the reward being fooled? It rises while a judge that is not optimised falls, or replies begin to repeat themselves.
+"""Is the reward fooled? It rises while a judge that is not optimised falls, or replies begin to repeat themselves.
 
 Gao, Schulman and Hilton, *Scaling laws for reward model overoptimization* (2023), is why one looks. The first rollouts
 are compared with the latest as many: a rise or a fall is one of more than four standard errors of the difference of
@@ -20,7 +20,7 @@ _MORE_REPEATED = 0.1
 
 
 def repetition(text: str, words: int = 3) -> float:
-    """The share of n-grams of words that stood before in the same text, from 0 to 1; of letters where there is one word.
+    """The share of n-grams of words that stood before in the text, from 0 to 1; of letters where there is one word.
 
     Args:
         text: a reply.
@@ -73,9 +73,9 @@ class Watch:
             return None
         return (
             f"the reward rose from {reward.before:.3g} to {reward.after:.3g} while the held-out judge fell from "
-            f"{judge.before:.3g} to {judge.after:.3g} (tokens from {tokens.before:.0f} to {tokens.after:.0f}), comparing the "
-            f"first and the last {self.window} rollouts of {len(self.history)}: the reward is being fooled; stop, or take "
-            "more KL, another reward or an earlier checkpoint"
+            f"{judge.before:.3g} to {judge.after:.3g} (tokens from {tokens.before:.0f} to {tokens.after:.0f}), "
+            f"comparing the first and the last {self.window} rollouts of {len(self.history)}: the reward is being "
+            "fooled; stop, or take more KL, another reward or an earlier checkpoint"
         )
 
     def _repeating(self) -> str | None:

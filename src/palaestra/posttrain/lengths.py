@@ -8,9 +8,9 @@ r"""Rewards that also count tokens, so that a model says the same in fewer, and 
     exact-budget right: r - alpha |n - B| / L                             L1's exact form
     constrained  right: r - lambda n / L, lambda <- max(0, lambda + eta (mean n - B) / L)     a dual step
 
-What a right reply loses is at most `alpha` (or the largest lambda), which is under 1: with rewards that are 1 for right and
-0 for wrong, no wrong reply beats a right one. In every form but `exact-budget` a shorter right reply is worth no less
-than a longer one. A wrong reply gains nothing by being short; only `overlong` takes anything off it, since it
+What a right reply loses is at most `alpha` (or the largest lambda), which is under 1: with rewards that are 1 for
+right and 0 for wrong, no wrong reply beats a right one. In every form but `exact-budget` a shorter right reply is
+worth no less than a longer one. A wrong reply gains nothing by being short; only `overlong` takes anything off it, since it
 punishes what would have been cut, right or wrong.
 
 Not here: what is right (a verifier), and how lengths are measured (`rl.py` counts tokens).
@@ -55,7 +55,7 @@ class LengthConfig(BaseModel):
     """Of `constrained`: eta, of the dual step."""
 
 
-def shaped(
+def shaped(  # noqa: PLR0917 - three columns and what they are held against
     reward_G: Floats, correct_G: Bools, length_G: Floats, config: LengthConfig, longest: int, price: float = 0.0
 ) -> Floats:
     """The rewards of one prompt's replies with their lengths counted, shape (G,).

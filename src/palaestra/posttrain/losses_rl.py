@@ -2,9 +2,9 @@ r"""The pieces of policy gradients, on tensors: advantages, ratios with their cl
 
     grpo       A_i = (r_i - mean r) / (std r + e)                     Shao et al., DeepSeekMath (2024)
     dr_grpo    A_i = r_i - mean r                                     Liu et al., Understanding R1-Zero (2025)
-    rloo       A_i = r_i - mean of the others = G / (G - 1) (r_i - mean r)     Kool et al. (2019); Ahmadian et al. (2024)
+    rloo       A_i = r_i - mean of the others = G / (G - 1) (r_i - mean r)   Ahmadian et al. (2024)
     clipped    -min(rho A, clip(rho, 1 - e, 1 + e') A)                Schulman et al., PPO (2017)
-    importance min(pi / mu, C), or 0 where that lies outside [c, C]   truncated (Ionides, 2008; Yao et al., 2025) or masked
+    importance min(pi / mu, C), or 0 where that lies outside [c, C]   truncated (Yao et al., 2025) or masked
     gae        A_t = d_t + g l A_{t+1}, d_t = r_t + g V_{t+1} - V_t   Schulman et al., GAE (2016)
 
 The first four in the form that TRL's GRPOTrainer and RLOOTrainer have, which the tests hold them against. A loss
@@ -82,9 +82,9 @@ def clipped(log_ratio_NT: Any, advantage_NT: Any, low: float = 0.2, high: float 
 def kl(log_NT: Any, log_start_NT: Any, kind: Estimate = "k3") -> Any:  # noqa: ANN401 - tensors
     """An estimate of KL(pi || pi_0) at each sampled token, shape (N, T).
 
-    Both are unbiased as numbers: k1 = log pi - log pi_0, and k3 = pi_0 / pi - 1 - log(pi_0 / pi), which is never negative
-    (Schulman, 2020). As a loss they are not: k1 has no gradient in expectation, and k3 that of KL(pi_0 || pi). k1
-    belongs into the reward; k3 into the loss times pi / pi_old, whose gradient makes it that of KL(pi || pi_0).
+    Both are unbiased as numbers: k1 = log pi - log pi_0, and k3 = pi_0 / pi - 1 - log(pi_0 / pi), which is never
+    negative (Schulman, 2020). As a loss they are not: k1 has no gradient in expectation, and k3 that of KL(pi_0 || pi).
+    k1 belongs into the reward; k3 into the loss times pi / pi_old, whose gradient makes it that of KL(pi || pi_0).
     """
     back_NT = log_start_NT - log_NT
     return -back_NT if kind == "k1" else back_NT.exp() - back_NT - 1
@@ -122,22 +122,22 @@ def importance(  # noqa: PLR0917 - two policies, and how far they may be apart
     return ratio_NT.masked_fill(outside_NT, 0.0)
 
 
-def summed(  # noqa: ANN401 - tensors
+def summed(
     loss_NT: Any,  # noqa: ANN401 - tensors
     mask_NT: Any,  # noqa: ANN401 - tensors
     how: Sum = "dapo",
     *,
     tokens: float | Any = None,  # noqa: ANN401 - a number, or a tensor of one
     longest: int = 1,
-) -> Any:
+) -> Any:  # noqa: ANN401 - a tensor of one
     """One number of a loss at each token.
 
     Args:
         loss_NT: of shape (N, T), or (N, 1) for whole replies.
         mask_NT: the reply's own tokens.
-        how: `grpo` the mean over replies of their means (short replies weigh more, token for token); `bnpo` the mean over
-            the tokens of these rows; `dapo` the sum over `tokens`, those of the whole batch on all processes; `dr_grpo`
-            the sum over N times `longest`, so that no length is favoured.
+        how: `grpo` the mean over replies of their means (short replies weigh more, token for token); `bnpo` the mean
+            over the tokens of these rows; `dapo` the sum over `tokens`, those of the whole batch on all processes;
+            `dr_grpo` the sum over N times `longest`, so that no length is favoured.
         tokens: for `dapo`; those of these rows if left out.
         longest: for `dr_grpo`: the most tokens that a reply may have.
     """

@@ -1,6 +1,6 @@
-"""PPO with a value head, as Athene and Starling were trained from their rewards; TRL has it no longer.
+"""PPO with a value head, as Starling-7B-beta was trained from its reward; TRL has it no longer.
 
-The plumbing is that of TRL's GRPOTrainer: prompts, rollouts, old and first log-probabilities. In place of group advantages
+Prompts, rollouts, old and first log-probabilities are those of TRL's GRPOTrainer. In place of group advantages
 
     R_t = -beta (log mu - log pi_0), and the reward on the last token        Ziegler et al. (2019); Ouyang et al. (2022)
     A   = GAE of R and V, whitened over the tokens of a rollout              Schulman et al. (2016)
@@ -27,7 +27,7 @@ _HEAD = "value_head"
 
 
 def with_head(model: Any) -> Any:  # noqa: ANN401 - of transformers
-    """The model, whose backbone leaves the value of each place (N, T) in `model.palaestra_values` whenever it is read."""
+    """The model, whose backbone leaves the values of places (N, T) in `model.palaestra_values` when it is read."""
     torch, _ = libraries()
     head = torch.nn.Linear(model.get_output_embeddings().weight.shape[1], 1, bias=True)
     torch.nn.init.zeros_(head.weight)

@@ -5,9 +5,9 @@
     ppo    a value head, generalised advantages                      Schulman et al. (2017), `ppo.py`
 
 Rewards come as callables with weights (`rollout_scores.py`), lengths may be counted (`lengths.py`), and rewards
-that are fooled are watched (`hacking.py`), against a judge that is not optimised if there is one. All figures are written per
-domain. A run that was killed goes on from the newest checkpoint that is whole, to the same weights on the same machine; a
-loss or a gradient that is no number ends it, and that checkpoint stays.
+that are fooled are watched (`hacking.py`), against a judge that is not optimised if there is one. All figures are
+written per domain. A run that was killed goes on from the newest checkpoint that is whole, to the same weights on the same
+machine; a loss or a gradient that is no number ends it, and that checkpoint stays.
 
 With `trl={"use_vllm": True, ...}` rollouts come from vLLM, with TRL's correction for what it samples differently.
 `torchrun` and accelerate make it many processes. Not here: what is right (`rewards/`), and tools (`tooluse/`).
@@ -52,7 +52,7 @@ class RlConfig(BaseModel):
     method: Method = "grpo"
     """`grpo`, `rloo` or `ppo`."""
     loss: Sum = "dapo"
-    """Of grpo and ppo: how tokens become one number; with `dr_grpo` groups are not divided by their deviation either."""
+    """Of grpo and ppo: how tokens become one number; with `dr_grpo` groups are not divided by their deviation."""
     tuning: Literal["full", "lora"] = "full"
     """Whether all weights are trained, or low-rank changes of them; a value head needs all."""
     lora_rank: int = Field(default=16, ge=1)
@@ -135,8 +135,14 @@ class _Run:
     samples: list[dict[str, Any]] = field(default_factory=list)
 
     def reward(
-        self, completions: list[str], completion_ids: list[list[int]], row: list[int], trainer_state: Any, **_: Any
-    ) -> list[float]:  # noqa: D102 - TRL's reward function
+        self,
+        completions: list[str],
+        completion_ids: list[list[int]],
+        row: list[int],
+        trainer_state: Any,  # noqa: ANN401 - of transformers
+        **_: Any,  # noqa: ANN401 - TRL's
+    ) -> list[float]:
+        """What TRL calls after each rollout."""
         asked = [self.examples[number] for number in row]
         replies = Replies(
             prompts=tuple(one.prompt for one in asked),
@@ -220,8 +226,8 @@ def train_rl(
         work: checkpoints of the training; what an earlier, equal run left there is gone on from.
         judge: a reward that is looked at and not optimised.
         cache: where converted models are kept; the user's cache if left out.
-        measure: is told, by name: figures of each rollout (`step`, `domain`, `reward`, `correct`, `tokens`, `repetition`,
-            `cut`, each reward as `reward_NAME`, `judge`), the loss of each step, KL, entropy, alarms.
+        measure: is told, by name: figures of each rollout (`step`, `domain`, `reward`, `correct`, `tokens`,
+            `repetition`, `cut`, each reward as `reward_NAME`, `judge`), the loss of each step, KL, entropy, alarms.
         tell: is told the step, of how many.
         warn: is told alarms, in words.
 
@@ -239,9 +245,7 @@ def train_rl(
     run.restore(work)
     trainer = _trainer(trl, config, tokenizer, run, work, backbone_folder(config.model, cache))
     run.ends = tuple(trainer.eos_token_ids)
-    trainer.add_callback(
-        rl_trainer.keeper(run.state, lambda step, found: measure(step=step, **found), STATE_FILE)
-    )
+    trainer.add_callback(rl_trainer.keeper(run.state, lambda step, found: measure(step=step, **found), STATE_FILE))
     steps, loss = learning.train(trainer, work, measure, tell)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if trainer.accelerator.is_main_process:
@@ -334,8 +338,8 @@ def _check(examples: Sequence[Example], config: RlConfig, folder: Path, rewards:
         raise InputError(f"found the rewards {', '.join(names)}, expected names that differ, none of them `judge`")
     if config.prompts * config.group % config.micro_batches:
         raise InputError(
-            f"found {config.prompts} prompts with {config.group} replies in {config.micro_batches} parts, expected parts "
-            "of one size"
+            f"found {config.prompts} prompts with {config.group} replies in {config.micro_batches} parts, expected "
+            "parts of one size"
         )
     if config.method == "ppo" and config.tuning == "lora":
         raise InputError("found ppo with lora, expected full: a value head reads states that change with the model")
@@ -361,5 +365,3 @@ def _card(name: str, config: RlConfig, rewards: Sequence[Paid], run: _Run) -> st
 def _words(lengths: LengthConfig) -> str:
     """The settings of lengths as words."""
     return ", ".join(f"{name} {value}" for name, value in lengths.model_dump(exclude_none=True).items())
-
-

@@ -23,7 +23,6 @@ from palaestra.learn import trainer as learning
 from palaestra.learn.backbone import encode, libraries
 from palaestra.learn.generation import Sampling, sample
 
-
 _NO_CHANCES = ("probability tensor", "device-side assert")
 """How torch says, on a processor and on a GPU, that it cannot draw a token."""
 

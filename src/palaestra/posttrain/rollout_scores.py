@@ -35,6 +35,7 @@ class RewardFunction(Protocol):
         replies: Sequence[str],
         references: Sequence[str | None],
         domains: Sequence[str],
+        /,
     ) -> Sequence[float] | Floats:
         """One finite number for each reply."""
         ...
@@ -141,5 +142,7 @@ def _checked(name: str, score: RewardFunction, replies: Replies) -> Floats:
         raise InputError(f"{name}: found rewards of shape {found.shape}, expected one for each of {len(replies.texts)}")
     if len(wrong := np.flatnonzero(~(np.abs(found) < _LARGEST))):  # a trainer would count them as nothing
         row = int(wrong[0])
-        raise InputError(f"{name}: found the reward {found[row]} for {replies.texts[row][:60]!r}, expected a finite one")
+        raise InputError(
+            f"{name}: found the reward {found[row]} for {replies.texts[row][:60]!r}, expected a finite one"
+        )
     return found
