@@ -129,7 +129,7 @@ def rl(
         Begin anew.
     """
     from palaestra.posttrain.examples import read_examples
-    from palaestra.posttrain.rl import RlConfig
+    from palaestra.posttrain.rl import RlConfig, check_rl
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
@@ -140,6 +140,7 @@ def rl(
         temperature=temperature, learning_rate=learning_rate, beta=beta, save_every=save_every, seed=seed,
         lengths={"form": length_penalty, "alpha": alpha, "budget": budget}, trl=_settings(trl or []),
     )  # fmt: skip
+    check_rl(config)
     if html is not None:
         from palaestra.pictures.page import checked_path
 

@@ -9,9 +9,9 @@ r"""Rewards that also count tokens, so that a model says the same in fewer, and 
     constrained  right: r - lambda n / L, lambda <- max(0, lambda + eta (mean n - B) / L)     a dual step
 
 What a right reply loses is at most `alpha` (or the largest lambda), which is under 1: with rewards that are 1 for
-right and 0 for wrong, no wrong reply beats a right one. In every form but `exact-budget` a shorter right reply is
-worth no less than a longer one. A wrong reply gains nothing by being short; only `overlong` takes anything off it, since it
-punishes what would have been cut, right or wrong.
+right and 0 for wrong, no wrong reply beats a right one. In every form but `exact-budget` a shorter right reply
+is worth no less than a longer one. A wrong reply gains nothing by being short; only `overlong` takes anything off it,
+since it punishes what would have been cut, right or wrong.
 
 Not here: what is right (a verifier), and how lengths are measured (`rl.py` counts tokens).
 

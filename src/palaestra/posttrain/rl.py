@@ -6,8 +6,8 @@
 
 Rewards come as callables with weights (`rollout_scores.py`), lengths may be counted (`lengths.py`), and rewards
 that are fooled are watched (`hacking.py`), against a judge that is not optimised if there is one. All figures are
-written per domain. A run that was killed goes on from the newest checkpoint that is whole, to the same weights on the same
-machine; a loss or a gradient that is no number ends it, and that checkpoint stays.
+written per domain. A run that was killed goes on from the newest checkpoint that is whole, to the same weights on the
+same machine; a loss or a gradient that is no number ends it, and that checkpoint stays.
 
 With `trl={"use_vllm": True, ...}` rollouts come from vLLM, with TRL's correction for what it samples differently.
 `torchrun` and accelerate make it many processes. Not here: what is right (`rewards/`), and tools (`tooluse/`).
@@ -235,7 +235,8 @@ def train_rl(
         InputError: there is nothing to learn from, settings do not fit, the folder is there, or the loss was no number.
         MissingPartError: the extra `train` or the model's package is not installed.
     """
-    _check(examples, config, folder, rewards)
+    check_rl(config)
+    _check(examples, folder, rewards)
     trl = rl_trainer.trl_part()
     tokenizer = load_tokenizer(config.model, cache)
     tokenizer.padding_side = "left"
@@ -252,6 +253,22 @@ def train_rl(
         write_model(folder, _plain(model, config), tokenizer, {"card.md": _card(folder.name, config, rewards, run)})
     history = run.watch.history
     return Reinforced(steps, len(history), loss, history[0], history[-1], tuple(run.alarms), tuple(run.samples))
+
+
+def check_rl(config: RlConfig) -> None:
+    """Refuse settings that do not fit together, before anything is read.
+
+    Raises:
+        InputError: they do not.
+    """
+    if config.prompts * config.group % config.micro_batches:
+        raise InputError(
+            f"found {config.prompts} prompts with {config.group} replies in {config.micro_batches} parts, expected "
+            "parts of one size"
+        )
+    if config.method == "ppo" and config.tuning == "lora":
+        raise InputError("found ppo with lora, expected full: a value head reads states that change with the model")
+    check_lengths(config.lengths)
 
 
 def _trainer(  # noqa: PLR0917 - what a trainer is made of
@@ -328,7 +345,7 @@ def _plain(model: Any, config: RlConfig) -> Any:  # noqa: ANN401 - of transforme
     return (model.merge_and_unload() if config.tuning == "lora" else model).to(torch.float32)
 
 
-def _check(examples: Sequence[Example], config: RlConfig, folder: Path, rewards: Sequence[Paid]) -> None:
+def _check(examples: Sequence[Example], folder: Path, rewards: Sequence[Paid]) -> None:
     if folder.exists():
         raise InputError(f"found {folder} there already, expected a new folder for the model")
     if not examples or not rewards:
@@ -336,14 +353,6 @@ def _check(examples: Sequence[Example], config: RlConfig, folder: Path, rewards:
     names = [one.name for one in rewards]
     if len(set(names)) < len(names) or "judge" in names:
         raise InputError(f"found the rewards {', '.join(names)}, expected names that differ, none of them `judge`")
-    if config.prompts * config.group % config.micro_batches:
-        raise InputError(
-            f"found {config.prompts} prompts with {config.group} replies in {config.micro_batches} parts, expected "
-            "parts of one size"
-        )
-    if config.method == "ppo" and config.tuning == "lora":
-        raise InputError("found ppo with lora, expected full: a value head reads states that change with the model")
-    check_lengths(config.lengths)
 
 
 def _card(name: str, config: RlConfig, rewards: Sequence[Paid], run: _Run) -> str:
