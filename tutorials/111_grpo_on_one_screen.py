@@ -58,9 +58,8 @@ for step in range(121):
     shares.append(right.float().mean().item())
     if step % 30 == 0:
         away = ((old - first) * mask).sum(-1).mean().item()
-        print(
-            f"step {step:3}: {shares[-1]:5.1%} right, {mask.sum(-1).float().mean():.2f} tokens, KL {away:.2f} nats a reply"
-        )
+        tokens = mask.sum(-1).float().mean()
+        print(f"step {step:3}: {shares[-1]:5.1%} right, {tokens:.2f} tokens, KL {away:.2f} nats a reply")
 token, mask = written(table.detach(), chance)
 for question in (0, 6, 15):
     reply = "|" * int((token * mask)[question, 0].sum())

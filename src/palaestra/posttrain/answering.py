@@ -14,6 +14,7 @@ from typing import Any
 from palaestra.errors import InputError
 from palaestra.learn.backbone import conversation_text, encode, libraries
 from palaestra.learn.generation import Sampling, sample
+from palaestra.learn.trainer import quiet
 from palaestra.posttrain.examples import Example
 from palaestra.posttrain.rollout_scores import RewardFunction
 from palaestra.store.records import read_rows, write_lines
@@ -67,7 +68,8 @@ def answers(
     asked = [example for example in examples for _ in range(samples)]
     prompts = [encode(tokenizer, conversation_text(tokenizer, one.prompt), max_prompt)[0] for one in asked]
     chance = torch.Generator(model.device).manual_seed(seed)
-    drawn = sample(model, prompts, how, ends=ends_of(model, tokenizer), generator=chance)
+    with quiet():
+        drawn = sample(model, prompts, how, ends=ends_of(model, tokenizer), generator=chance)
     texts = tokenizer.batch_decode([one.tokens for one in drawn], skip_special_tokens=True)
     right = correct(
         [one.prompt for one in asked], texts, [one.reference for one in asked], [one.domain for one in asked]
