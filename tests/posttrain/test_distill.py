@@ -20,8 +20,8 @@ from palaestra.errors import InputError
 from palaestra.learn.backbone import load_tokenizer
 from palaestra.learn.generation import Sampling, sample
 from palaestra.learn.language_model import load_trainable
-from palaestra.posttrain.answers import answered, prompt_tokens
-from palaestra.posttrain.distill import DistillConfig, distill
+from palaestra.posttrain.answering import answers, by_domain
+from palaestra.posttrain.distill import DistillConfig, distill, prompt_tokens
 from palaestra.posttrain.distill_trainer import Aim
 from palaestra.posttrain.examples import Example
 from palaestra.posttrain.rollouts import Prompt, Rollouts
@@ -70,7 +70,7 @@ class World:
         return Folders(self.experts, self.student, dtype="float32", **settings)
 
     def right(self, model: Any, tokenizer: Any) -> dict[str, float]:
-        return answered(model, tokenizer, self.examples, is_right, max_tokens=4).by_domain()
+        return by_domain(answers(model, tokenizer, self.examples, is_right, Sampling(4, temperature=0.0)))
 
     def config(self, **settings: Any) -> DistillConfig:
         return DistillConfig.model_validate(
@@ -79,8 +79,8 @@ class World:
         )  # fmt: skip
 
 
-def is_right(examples: Sequence[Example], replies: Sequence[str]) -> list[float]:
-    return [float(example.reference == reply) for example, reply in zip(examples, replies, strict=True)]
+def is_right(_prompts: Any, replies: Sequence[str], references: Sequence[str | None], _domains: Any) -> list[float]:
+    return [float(reference == reply.strip()) for reference, reply in zip(references, replies, strict=True)]
 
 
 def by_label(examples: Sequence[Example]) -> list[Mapping[str, float]]:

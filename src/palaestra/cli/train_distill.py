@@ -22,7 +22,7 @@ from palaestra.posttrain.distill import DistillConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from palaestra.posttrain.answers import Replies
+    from palaestra.posttrain.answering import Answered
     from palaestra.posttrain.distill import Distilled
     from palaestra.posttrain.examples import Example
     from palaestra.posttrain.teacher_file import TeacherSpec
@@ -156,28 +156,29 @@ class _Judge:
 
     def __init__(self, held: Sequence[Example], max_tokens: int) -> None:
         self._held, self._max_tokens = held, max_tokens
-        self._last: Replies | None = None
+        self._last: tuple[Answered, ...] = ()
 
     def __call__(self, model: Any, tokenizer: Any) -> dict[str, float]:  # noqa: ANN401 - of transformers
-        from palaestra.posttrain.answers import answered
+        from palaestra.learn.generation import Sampling
+        from palaestra.posttrain.answering import answers, by_domain
         from palaestra.rewards.rules import same_answer
 
-        def right(examples: Sequence[Example], replies: Sequence[str]) -> list[float]:
-            pairs = zip(examples, replies, strict=True)
-            return [float(same_answer(reply, example.reference or "")) for example, reply in pairs]
+        def right(
+            _prompts: object, replies: Sequence[str], references: Sequence[str | None], _domains: object
+        ) -> list[float]:
+            return [float(same_answer(said, known or "")) for said, known in zip(replies, references, strict=True)]
 
-        self._last = answered(model, tokenizer, self._held, right, max_tokens=self._max_tokens)
-        return self._last.by_domain()
+        self._last = answers(model, tokenizer, self._held, right, Sampling(self._max_tokens, temperature=0.0))
+        return by_domain(self._last)
 
     def samples(self, most: int = 50) -> list[dict[str, Any]]:
         """Some of the last replies, for eyes."""
-        if self._last is None:
-            return []
-        rows = zip(self._held, self._last.replies, self._last.score_P.tolist(), strict=True)
+        rows = list(zip(self._held, self._last, strict=False))
         return [
-            {"domain": one.domain, "prompt": one.asked, "reply": reply, "reference": one.reference, "score": score}
-            for one, reply, score in list(rows)[:: max(1, len(self._held) // most)]
-        ]
+            {"domain": one.domain, "prompt": one.asked, "reply": said.reply, "reference": one.reference,
+             "right": said.right}
+            for one, said in rows[:: max(1, len(self._held) // most)]
+        ]  # fmt: skip
 
 
 def _held(source: str | None) -> tuple[Example, ...]:

@@ -5,6 +5,7 @@ r"""Rewards that nobody has to train: rules, and verifiers that hold a reply aga
     rule:json           1 where the reply, or its only fenced block, is JSON, else 0
     rule:exact          1 where the final answer is that of the reference, else 0
     rule:choice         1 where the letter that is chosen is the reference's, else 0
+    rule:code           1 where the reply's program passes the tests of the reference, else 0 (`sandbox.py`)
 
 A final answer is what stands in the last \boxed{}, else after the last `####`, else after the last "answer is" or
 "answer:", else the last line. Two are the same if they are equal as numbers (1,000 is 1000, 0.50 is
@@ -45,7 +46,7 @@ _CHOSEN = (
 )
 _MOST_DIGITS = 1000
 """Of a number: what a model repeats without an end is compared as a text."""
-_PLAIN = ("rule:length", "rule:-length", "rule:json", "rule:exact", "rule:choice")
+_PLAIN = ("rule:length", "rule:-length", "rule:json", "rule:exact", "rule:choice", "rule:code")
 NAMES = (*_PLAIN, "rule:regex:PATTERN")
 
 
@@ -65,7 +66,7 @@ class Verifier:
     """A reward that holds each reply against the reference of its prompt.
 
     Args:
-        name: rule:exact or rule:choice.
+        name: rule:exact, rule:choice or rule:code.
         agrees: whether a reply and a reference agree.
         references: right answers, by the text of the prompt.
     """
@@ -80,13 +81,23 @@ class Verifier:
         Raises:
             InputError: a prompt has no reference.
         """
-        texts = [asked(prompt) for prompt in prompts]
-        if missing := next((text for text in texts if text not in self._references), None):
+        return self.against(prompts, replies, [self._references.get(asked(prompt)) for prompt in prompts])
+
+    def against(
+        self, prompts: Sequence[Sequence[Message]], replies: Sequence[str], references: Sequence[str | None]
+    ) -> Floats:
+        """The same with a reference for each reply: one prompt may stand there twice.
+
+        Raises:
+            InputError: a prompt has no reference.
+        """
+        if (missing := next((row for row, one in enumerate(references) if one is None), None)) is not None:
             raise InputError(
-                f"{self.name}: found no reference for the prompt {missing[:60]!r}, expected one in `reference`"
+                f"{self.name}: found no reference for the prompt {asked(prompts[missing])[:60]!r}, expected one in "
+                "`reference`"
             )
-        pairs = zip(texts, replies, strict=True)
-        return np.array([float(self._agrees(reply, self._references[text])) for text, reply in pairs])
+        pairs = zip(replies, references, strict=True)
+        return np.array([float(self._agrees(reply, reference or "")) for reply, reference in pairs])
 
 
 def rule(name: str, references: Mapping[str, str] | None = None) -> Rule | Verifier:
@@ -99,12 +110,12 @@ def rule(name: str, references: Mapping[str, str] | None = None) -> Rule | Verif
     Raises:
         InputError: there is no such rule, its pattern cannot be read, or a verifier has no references.
     """
-    if name in {"rule:exact", "rule:choice"}:
+    if name in _AGREES:
         if not references:
             raise InputError(
                 f"{name}: found no references, expected a label or a column `reference` with right answers"
             )
-        return Verifier(name, same_answer if name == "rule:exact" else same_choice, references)
+        return Verifier(name, _AGREES[name], references)
     if name in {"rule:length", "rule:-length"}:
         sign = -1.0 if name == "rule:-length" else 1.0
         return Rule(name, lambda replies: sign * _lengths(replies))
@@ -113,6 +124,17 @@ def rule(name: str, references: Mapping[str, str] | None = None) -> Rule | Verif
     if name.startswith("rule:regex:"):
         return Rule(name, _finder(name))
     raise InputError(f"found the rule {name!r}, expected one of {', '.join(NAMES)}")
+
+
+def passes(reply: str, reference: str) -> bool:
+    """Whether the program of a reply, its last fenced block or all of it, passes the tests of the reference.
+
+    It runs: read in `sandbox.py` what that is no protection against.
+    """
+    from palaestra.rewards.sandbox import passes_tests
+
+    blocks = _FENCED.findall(reply)
+    return passes_tests(blocks[-1] if blocks else reply, reference)
 
 
 def final_answer(reply: str) -> str:
@@ -194,6 +216,14 @@ def _is_json(reply: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+_AGREES: dict[str, Callable[[str, str], bool]] = {
+    "rule:exact": same_answer,
+    "rule:choice": same_choice,
+    "rule:code": passes,
+}
+"""What holds a reply against a reference, by the name of the rule."""
 
 
 def _lengths(replies: Sequence[str]) -> Floats:
