@@ -97,8 +97,12 @@ def test_a_merge_of_16_bit_models_is_computed_in_32(family: list[Path], tmp_path
     expected = by_mergekit(tmp_path / "theirs", "task_arithmetic", halves[0], models, out_dtype="bfloat16")
     experts = [{"model": str(folder), "weight": 0.7} for folder in halves[1:]]
     found = by_us(tmp_path / "ours", halves, experts, method="task-arithmetic")
+    assert found.keys() == expected.keys()
     assert {tensor.dtype for tensor in found.values()} == {torch.bfloat16}
-    assert_same(found, expected)
+    for name, tensor in found.items():  # a number between two of 16 bits may go to either, and few are
+        torch.testing.assert_close(tensor.float(), expected[name].float(), rtol=2**-7, atol=TO)
+    equal = [tensor == expected[name] for name, tensor in found.items()]
+    assert sum(int(one.sum()) for one in equal) > 0.99 * sum(one.numel() for one in equal)
 
 
 def test_weights_of_parts_are_mergekits_filters(family: list[Path], tmp_path: Path) -> None:
