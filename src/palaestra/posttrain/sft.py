@@ -260,13 +260,11 @@ def _lora(rank: int | None) -> Any:  # noqa: ANN401 - of peft
 
 
 def _write(trainer: Any, tokenizer: Any, folder: Path, card: str, *, merge: bool) -> None:  # noqa: ANN401 - of transformers
-    if trainer.is_fsdp_enabled:
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-        trainer.save_model(str(folder))  # every process brings its part
-        return
+    model = trainer.model
+    if trainer.is_fsdp_enabled:  # every process brings its part, the first one writes
+        model.load_state_dict(trainer.accelerator.get_state_dict(trainer.model_wrapped), assign=True)
     if trainer.is_world_process_zero():
-        model = trainer.model.merge_and_unload() if merge else trainer.model
-        write_model(folder, model, tokenizer, {"README.md": card})
+        write_model(folder, model.merge_and_unload() if merge else model, tokenizer, {"README.md": card})
 
 
 def _looked(note: Callable[..., None], step: int, found: dict[str, Estimate]) -> None:
