@@ -30,7 +30,9 @@ def drawn(mixture: Mixture, these: list[Source], count: int | None = None) -> li
 
 @settings(deadline=None)
 @given(sizes=WORLDS, data=st.data(), count=st.integers(1, 400), seed=st.integers(0, 9))
-def test_shares_are_the_weights_to_a_draw_or_two(sizes: dict[str, int], data: st.DataObject, count: int, seed: int) -> None:
+def test_shares_are_the_weights_to_a_draw_or_two(
+    sizes: dict[str, int], data: st.DataObject, count: int, seed: int
+) -> None:
     weights = {name: data.draw(st.floats(0.05, 20)) for name in sizes}
     plan = Mixture(sources(sizes), weights=weights, seed=seed).plan(count)
     total = sum(weights.values())
@@ -48,7 +50,9 @@ def test_shares_of_tokens_are_the_weights_too(sizes: dict[str, int], data: st.Da
     weights = {name: data.draw(st.floats(0.2, 5)) for name in sizes}
     plan = Mixture(sources(sizes), weights=weights, by="tokens").plan(2000)
     for share in plan.shares:
-        assert share.token_share == pytest.approx(share.weight, abs=14 * len(sizes) / sum(s.tokens for s in plan.shares))
+        assert share.token_share == pytest.approx(
+            share.weight, abs=14 * len(sizes) / sum(s.tokens for s in plan.shares)
+        )
 
 
 @settings(deadline=None)
@@ -147,7 +151,7 @@ def test_rows_are_as_many_as_trl_packs() -> None:
     from datasets import Dataset
     from trl import pack_dataset
 
-    draw = random.Random(3)
+    draw = random.Random(3)  # noqa: S311 - lengths
     lengths = [draw.randint(1, 60) for _ in range(200)]
     theirs = pack_dataset(Dataset.from_dict({"input_ids": [[0] * length for length in lengths]}), 100, "bfd")
     assert len(packed(lengths, 100)) == len(theirs)

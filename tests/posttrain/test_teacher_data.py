@@ -77,11 +77,11 @@ TEXTS = st.text("ab ", min_size=1, max_size=12)
 def test_every_completion_has_one_fate_and_no_prompt_too_many(texts: list[list[str]], most: int, keep: Any) -> None:
     answers = [[Answer(text) for text in own] for own in texts]
     config = DataConfig(n=3, most=most, keep=keep, least=0.2)
-    try:
-        found = choose(PROMPTS[: len(texts)], answers, by_length, config, teacher="t")
-    except InputError as error:
-        assert "found no completion to keep" in str(error)
+    if not any(text.strip() and len(text) >= 2 for own in texts for text in own):
+        with pytest.raises(InputError, match="found no completion to keep"):
+            choose(PROMPTS[: len(texts)], answers, by_length, config, teacher="t")
         return
+    found = choose(PROMPTS[: len(texts)], answers, by_length, config, teacher="t")
     for domain in found.domains:
         rest = domain.failed + domain.cut_off + domain.rejected + domain.duplicates + domain.spare + domain.kept
         assert rest == domain.completions
@@ -101,7 +101,7 @@ def test_likeness_is_that_of_sets() -> None:
     assert likeness("abcdefg", "abcdefg") == 1.0
     assert likeness("abcdef", "xabcde") == pytest.approx(1 / 3)
     assert likeness("7", "8") == 0.0
-    assert normalised(" A\n b\u00a0Ｃ") == "a b c"
+    assert normalised(" A\n b\u00a0\uff23") == "a b c"
 
 
 def test_nothing_to_keep_and_no_number_are_errors() -> None:
@@ -154,7 +154,9 @@ def test_an_endpoint_is_asked_once_for_each_draw(tmp_path: Path) -> None:
 
 def test_an_endpoint_that_fails_is_counted(tmp_path: Path) -> None:
     spec = ModelSpec(name="t", endpoint="scripted:empty")
-    found = EndpointTeacher(spec, n=1, how=Sampling(5), seed=0, book=tmp_path / "calls.db")(PROMPTS[:2], lambda *_: None)
+    found = EndpointTeacher(spec, n=1, how=Sampling(5), seed=0, book=tmp_path / "calls.db")(
+        PROMPTS[:2], lambda *_: None
+    )
     assert all(not own[0].whole for own in found)
 
 
@@ -173,7 +175,9 @@ def test_the_command_killed_and_gone_on_with_pays_nothing_twice(tmp_path: Path) 
         folder = tmp_path / name
         folder.mkdir()
         write_examples(folder / "prompts.jsonl", [Example.of(f"tell {n}", id=str(n)) for n in range(60)])
-        (folder / "models.toml").write_text('[[model]]\nname = "t"\nendpoint = "scripted:markdown?words=8&first=0.05"\n')
+        (folder / "models.toml").write_text(
+            '[[model]]\nname = "t"\nendpoint = "scripted:markdown?words=8&first=0.05"\n'
+        )
         before = 0
         if name == "killed":
             started = subprocess.Popen(command(folder, "t", *more), stderr=subprocess.PIPE)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_language_model import small_model
 from chat_language_model import chat_model
+from small_language_model import small_model
 
 from palaestra.errors import InputError
 from palaestra.learn.backbone import load_tokenizer
@@ -88,8 +88,7 @@ def test_a_model_of_characters(tmp_path: Path) -> None:
     ("template", "why"),
     [
         (
-            "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' and not loop.last %} [old]{% endif %}"
-            "<e>{% endfor %}",
+            "{% for m in messages %}{{ m.content }}{{ ' [old]' if m.role != 'user' and not loop.last }}<e>{% endfor %}",
             "anew",
         ),
         ("{% for m in messages %}{% if m.role != 'tool' %}{{ m.content }}<e>{% endif %}{% endfor %}", "every message"),
@@ -123,9 +122,7 @@ def test_what_cannot_be_tokens_is_refused(tokenizer: Any) -> None:
     with pytest.raises(InputError, match="found no completion in the example p"):
         ChatTokens(tokenizer).of(Example.of("hi", id="p"))
     call = {"role": "assistant", "content": [{"type": "tool_call", "call_id": "1", "name": "add", "arguments": "{}"}]}
-    told = Example.model_validate(
-        {"id": "t", "prompt": [{"role": "user", "content": "hi"}], "completion": [call]}
-    )
+    told = Example.model_validate({"id": "t", "prompt": [{"role": "user", "content": "hi"}], "completion": [call]})
     with pytest.raises(InputError, match="the example t has a message of the assistant with tool_call"):
         ChatTokens(tokenizer).of(told)
 

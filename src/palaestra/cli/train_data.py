@@ -51,7 +51,8 @@ def data(
     ----------
     teacher
         A folder of Hugging Face, gguf:smollm2, or a model of models.toml.
-    examples
+
+    Examples:
         Prompts with their domains, and references where a verifier needs them.
     out
         The run's folder.

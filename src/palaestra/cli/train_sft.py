@@ -44,13 +44,14 @@ def sft(
     overwrite: Annotated[bool, Flag] = False,
     json: JsonTarget = None,
 ) -> None:
-    """Fine-tune a model on examples. The run's folder holds it in `model`; `accelerate launch -m palaestra` is fine too.
+    """Fine-tune a model on examples. The run's folder holds it in `model`.
 
     Parameters
     ----------
     model
         gguf:smollm2, or a folder of Hugging Face.
-    examples
+
+    Examples:
         With completions: our own, chat messages, prompt and completion, instruction and output.
     out
         The run's folder.
@@ -96,7 +97,7 @@ def sft(
         Begin anew.
     """
     from palaestra.posttrain.examples import read_examples
-    from palaestra.posttrain.sft import SftConfig, train_sft
+    from palaestra.posttrain.sft import SftConfig, sft_card, train_sft
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
@@ -124,7 +125,7 @@ def sft(
         with StageBars() as bars:
             done = train_sft(
                 found.examples, config, new / "model", work=out / "work", measure=folder.measure,
-                tell=lambda step, of: bars("steps", step, of),
+                tell=lambda step, of: bars("steps", step, of), card=sft_card(out.name, config),
             )  # fmt: skip
         shutil.rmtree(out / "model", ignore_errors=True)
         (new / "model").replace(out / "model")
@@ -170,7 +171,7 @@ def _metrics(done: FineTuned) -> dict[str, float]:
 def _table(done: FineTuned) -> Table:
     table = Table(
         "domain", "examples", "asked for", "of draws", "of tokens learnt", "most used", "held-out loss before", "after",
-        caption=f"{done.steps:,} steps, {done.examples:,} draws, {done.learnt:,} tokens learnt of {done.tokens:,} read; "
+        caption=f"{done.steps:,} steps, {done.examples:,} draws, {done.learnt:,} of {done.tokens:,} tokens learnt; "
         f"mean loss {done.loss:.4f}",
     )  # fmt: skip
     for column in table.columns[1:]:

@@ -128,7 +128,9 @@ def logits(model: Any, rows: Sequence[Tokens], padding: int) -> Any:  # noqa: AN
     """Logits (1, T, V) of examples that share one row."""
     made = batch(rows, sum(len(row.tokens) for row in rows), padding)
     return model(
-        input_ids=made["input_ids"].to(model.device), position_ids=made["position_ids"].to(model.device), use_cache=False
+        input_ids=made["input_ids"].to(model.device),
+        position_ids=made["position_ids"].to(model.device),
+        use_cache=False,
     ).logits.float()
 
 

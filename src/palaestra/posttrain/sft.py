@@ -29,7 +29,7 @@ from palaestra.posttrain.examples import Example
 from palaestra.posttrain.mixing import DomainShare, Mixture, Source
 from palaestra.posttrain.packing import check_apart
 from palaestra.posttrain.sft_trainer import Steps, Watch, domain_losses, sft_trainer
-from palaestra.posttrain.tokens import Tokens, TooLong, tokenized
+from palaestra.posttrain.tokens import TooLong, tokenized
 from palaestra.stats.clustered import Estimate
 
 _HELD_AT_MOST = 256

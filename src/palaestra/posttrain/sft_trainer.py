@@ -108,7 +108,7 @@ def sft_trainer(model: Any, tokenizer: Any, args: Any, steps: Steps, watch: Watc
         def _get_train_sampler(self, *_: Any, **_more: Any) -> Any:  # noqa: ANN401
             return torch.utils.data.SequentialSampler(range(steps.items))
 
-        def create_model_card(self, *_: Any, **_more: Any) -> None:
+        def create_model_card(self, *_: object, **_more: object) -> None:
             """A checkpoint needs none."""
 
         def compute_loss(self, model: Any, inputs: Any, *rest: Any, **more: Any) -> Any:  # noqa: ANN401
@@ -182,4 +182,3 @@ def example_losses(model: Any, rows: Sequence[Tokens], padding: int) -> np.ndarr
     finally:
         model.train(was_training)
     return found_N
-

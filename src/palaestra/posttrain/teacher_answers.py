@@ -78,9 +78,7 @@ class LocalTeacher:
         cache: where converted models are kept; the user's cache if left out.
     """
 
-    def __init__(
-        self, name: str, *, n: int, how: Sampling, seed: int, kept: Path, cache: Path | None = None
-    ) -> None:
+    def __init__(self, name: str, *, n: int, how: Sampling, seed: int, kept: Path, cache: Path | None = None) -> None:
         self.name, self._n, self._how, self._seed, self._kept, self._cache = name, n, how, seed, kept, cache
 
     def __call__(self, examples: Sequence[Example], tell: Tell) -> list[list[Answer]]:

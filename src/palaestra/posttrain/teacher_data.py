@@ -32,6 +32,10 @@ from palaestra.stats.clustered import Estimate, mean, share
 _PIECE = 5
 """Letters of a piece."""
 _CONFIDENCE = 0.95
+_HEADS = (
+    "domain", "prompts", "completions", "accepted", "prompts covered", "rejected", "duplicates", "spare", "cut off",
+    "failed", "kept",
+)  # fmt: skip
 
 
 class DataConfig(BaseModel):
@@ -132,7 +136,9 @@ def choose(
         for name in sorted({example.domain for example in examples})
     )
     if not kept:
-        counts = ", ".join(f"{sum(getattr(d, what) for d in domains)} {what}" for what in ("failed", "cut_off", "rejected"))
+        counts = ", ".join(
+            f"{sum(getattr(d, what) for d in domains)} {what}" for what in ("failed", "cut_off", "rejected")
+        )
         raise InputError(
             f"found no completion to keep among {sum(d.completions for d in domains)}: {counts}; expected some: take a "
             "better teacher, more tokens, or a lower least score"
@@ -146,12 +152,11 @@ def data_card(name: str, found: TeacherData, config: DataConfig, *, teacher: str
     lines = [
         f"# {name}",
         "",
-        f"Completions by {teacher}: {config.n} of each prompt at temperature {config.temperature:g}, at most "
-        f"{config.max_tokens} tokens, seed {config.seed}. Kept of a prompt: {of}, by {score}; duplicates (Jaccard "
-        f"{config.near:g}) once.",
+        f"Completions by {teacher}: {config.n} of each prompt, at most {config.max_tokens} tokens each.",
+        f"Temperature {config.temperature:g}, seed {config.seed}.",
+        f"Kept of a prompt: {of}, by {score}; duplicates (Jaccard {config.near:g}) once.",
         "",
-        "| domain | prompts | completions | accepted | prompts covered | rejected | duplicates | spare | cut off | failed "
-        "| kept |",
+        f"| {' | '.join(_HEADS)} |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *(
             f"| {one.domain} | {one.prompts:,} | {one.completions:,} | {interval(one.acceptance)} | "
@@ -160,7 +165,7 @@ def data_card(name: str, found: TeacherData, config: DataConfig, *, teacher: str
             for one in found.domains
         ),
         "",
-        "Intervals (95 %) are over prompts. A completion that a verifier accepts may have come to its answer by a wrong way.",
+        "Intervals (95 %) are over prompts. What a verifier accepts may have come to its answer by a wrong way.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -99,9 +99,7 @@ class ChatTokens:
             text for runs in written for run, _ in runs for text in run if isinstance(text, str) and text
         )
         self._learn([text for text in new if text not in self._known])
-        found = [
-            self._joined(example, runs) for example, runs in zip(examples, written, strict=True)
-        ]
+        found = [self._joined(example, runs) for example, runs in zip(examples, written, strict=True)]
         self._known.clear()
         return found
 
