@@ -96,6 +96,7 @@ def sft(
     overwrite
         Begin anew.
     """
+    from palaestra.learn.trainer import wait_for_all
     from palaestra.posttrain.examples import read_examples
     from palaestra.posttrain.sft import SftConfig, sft_card, train_sft
     from palaestra.store.runs import RunFolder
@@ -109,8 +110,9 @@ def sft(
         save_every=save_every, gradient_checkpointing=gradient_checkpointing, seed=seed,
     )  # fmt: skip
     found = read_examples(examples, skip_bad=skip_bad, completed=True)
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if int(os.environ.get("RANK", "0")):  # another process of the same training; the first one has the folder
-        _wait_for_all()
+        wait_for_all()
         train_sft(found.examples, config, out / "new" / "model", work=out / "work")
         return
     for line in found.skipped:
@@ -121,7 +123,8 @@ def sft(
     new = out / "new"  # what is there stays until something else can take its place
     with folder.running():
         shutil.rmtree(new, ignore_errors=True)
-        _wait_for_all()
+        if several:
+            wait_for_all()
         with StageBars() as bars:
             done = train_sft(
                 found.examples, config, new / "model", work=out / "work", measure=folder.measure,
@@ -141,14 +144,6 @@ def sft(
         if share.ended and steps is not None:
             console.warn(f"{share.domain} reached its epoch cap; the other domains took its place")
     console.note(f"The model is in {out / 'model'}")
-
-
-def _wait_for_all() -> None:
-    """Until every process of the training is here."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from accelerate import PartialState
-
-        PartialState().wait_for_everyone()
 
 
 def _cap(text: str | None) -> int | dict[str, Any] | None:

@@ -199,6 +199,16 @@ def check_installed(*, low_rank: bool) -> None:
             raise MissingPartError(f"training a backbone needs {name}: pip install 'palaestra[train]'") from error
 
 
+def wait_for_all() -> None:
+    """Until every process of a training is here, as accelerate or torchrun started them.
+
+    Raises:
+        MissingPartError: the extra `train` is not installed.
+    """
+    check_installed(low_rank=False)
+    import_module("accelerate").PartialState().wait_for_everyone()
+
+
 def _watching(measure: Measure, tell: Tell) -> Any:  # noqa: ANN401 - a class of transformers
     torch, transformers = libraries()
 
