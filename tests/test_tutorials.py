@@ -58,3 +58,23 @@ def test_105_draws_as_the_bench_room_does(capsys: pytest.CaptureFixture[str]) ->
     prompts = tuple(Prompt(id=str(place), turns=("?",)) for place in range(len(score_P)))
     kept, _ = above(Pool(prompts, told["topic"], np.zeros((len(score_P), 7)), score_P, score_P), Thresholds(5, 3, 6, 6))
     assert [int(prompt.id) for prompt in kept.prompts] == np.flatnonzero(told["here"]).tolist()
+
+
+def test_109_merges_as_the_room_does(capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    from palaestra.posttrain.merging import methods
+    from palaestra.posttrain.merging.sparse import trimmed
+
+    told = runpy.run_path(str(next(path for path in TUTORIALS if path.stem.startswith("109"))))
+    capsys.readouterr()
+    for x_0, *x in zip(told["base"], *told["near"], strict=True):
+        changes, stack = [one - x_0 for one in x], torch.stack(x)
+        equal = [0.25] * 4
+        for found, expected in (
+            (told["linear"](x_0, stack), methods.linear(x, equal)),
+            (told["task_arithmetic"](x_0, stack), methods.task_arithmetic(x_0, changes, [1.0] * 4, scale=0.5)),
+            (told["ties"](x_0, stack), methods.elected(x_0, [trimmed(one, 0.5) for one in changes], equal)),
+            (told["model_stock"](x_0, stack), methods.model_stock(x_0, x)),
+        ):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

@@ -56,8 +56,8 @@ def test_an_adapter_is_its_base_with_the_changes_in_it(folders: dict[str, str], 
         for name, weight in adapted.named_parameters():
             if "lora_" in name:
                 weight.normal_(std=0.2)
-    adapted.save_pretrained(tmp_path / "adapter")
-    merged = adapted.merge_and_unload()
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    merged: Any = adapted.merge_and_unload()
     merged.save_pretrained(tmp_path / "merged")
     for file in Path(folders["one"]).glob("tokenizer*"):
         (tmp_path / "merged" / file.name).write_bytes(file.read_bytes())

@@ -84,15 +84,23 @@ p2l.command("palaestra.cli.p2l_route:route")
 p2l.command("palaestra.cli.p2l_serve:serve")
 
 train = cyclopts.App(name="train", help="Models are taught, merged and distilled.")
+train.command("palaestra.cli.train_distill:distill")
+train.command("palaestra.cli.train_merge:merge")
 train.command("palaestra.cli.train_sft:sft")
 train.command("palaestra.cli.train_data:data")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
+models.command("palaestra.cli.models:add")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, reward, p2l, train, models):
+runs = cyclopts.App(name="run", help="What was run, how it went, and how it goes.")
+runs.command("palaestra.cli.run_show:list_runs", name="list")
+runs.command("palaestra.cli.run_show:show")
+runs.command("palaestra.cli.run_watch:watch")
+
+for room in (arena, rank, bench, judge, reward, p2l, train, models, runs):
     app.command(room)
 
 

@@ -1,12 +1,13 @@
-"""`palaestra models`: list the contestants, see that they answer, give one an endpoint of its own."""
+"""`palaestra models`: list the contestants, see that they answer, enrol a checkpoint, give one an endpoint."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from palaestra import console
 from palaestra.cli.flags import JsonTarget
 from palaestra.cli.listening import answer, client_key, listen
 from palaestra.errors import InputError, MissingPartError, ModelError
+from palaestra.recipes.gate import GateConfig
 from palaestra.schema import Message, ModelSpec
 
 if TYPE_CHECKING:
@@ -58,22 +60,73 @@ def check(*, models: Path = Path("models.toml"), json: JsonTarget = None) -> int
     return 1 if failed else 0
 
 
+def add(
+    checkpoint: Path,
+    *,
+    name: str | None = None,
+    models: Path = Path("models.toml"),
+    organization: str | None = None,
+    license: str | None = None,  # noqa: A002 - the field's name
+    system: str | None = None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    gate: Annotated[GateConfig | None, Parameter(name="*")] = None,
+    json: JsonTarget = None,
+) -> int:
+    """Enrol a trained checkpoint: one more [[model]] table at the end of a models.toml, all else as it was.
+
+    Parameters
+    ----------
+    checkpoint
+        A folder of Hugging Face, the folder of a run that made one, or a GGUF file.
+    name
+        The name on the leaderboard; the folder's if left out.
+    models
+        The file; made if it is not there.
+    organization
+        Who made it.
+    license
+        Of its weights.
+    system
+        A system prompt sent before every conversation.
+    temperature
+        At which it answers; the endpoint's default (1) if left out.
+    max_tokens
+        Of an answer, at most; what its context has room for if left out.
+    """
+    from palaestra.cli.enrolment import enrol_spec
+    from palaestra.gateway.enrol import checkpoint_spec
+
+    spec = checkpoint_spec(
+        checkpoint, name, organization=organization, license=license, system=system, temperature=temperature,
+        max_tokens=max_tokens,
+    )  # fmt: skip
+    if code := enrol_spec(spec, models, gate or GateConfig()):
+        return code
+    if json is not None:
+        console.write_json(spec.to_dict(), json)
+    return 0
+
+
 def serve(
-    name: str,
+    model: str,
     *,
     models: Path = Path("models.toml"),
+    name: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8001,
     key_env: str | None = None,
 ) -> None:
-    """Give one contestant an OpenAI-compatible endpoint (/v1/chat/completions, /v1/models).
+    """Give a contestant or a trained checkpoint an OpenAI-compatible endpoint (/v1/chat/completions, /v1/models).
 
     Parameters
     ----------
-    name
-        The model, by its name in the file.
+    model
+        A folder of Hugging Face, the folder of a run that made one, a GGUF file; or a model by its name in the file.
     models
         The file.
+    name
+        Under which it is served; its own if left out.
     host
         The address to listen on.
     port
@@ -89,22 +142,39 @@ def serve(
         raise MissingPartError(f"serving needs {error.name}: pip install 'palaestra[server]'") from error
     from palaestra.gateway import Gateway
 
-    specs = [spec for spec in _load(models) if spec.name == name]
-    if not specs:
-        raise InputError(f"found no model {name!r} in {models}; see `palaestra models list --models {models}`")
+    spec = _served(model, models)
+    spec = spec.model_copy(update={"name": name or spec.name, "api_name": spec.api_name or spec.name})
     key = client_key(key_env)
     listening = listen(host, port)
 
     async def run() -> None:
-        async with Gateway(specs) as gateway:
-            app = app_for(gateway.stream, [name], key=key)
-            console.note(f"{name} answers at http://{host}:{listening.getsockname()[1]}/v1  (Ctrl+C stops it)")
+        async with Gateway([spec]) as gateway:
+            app = app_for(gateway.stream, [spec.name], key=key)
+            console.note(f"{spec.name} answers at http://{host}:{listening.getsockname()[1]}/v1  (Ctrl+C stops it)")
             await answer(app, listening)
 
     try:
         asyncio.run(run())
     finally:
         listening.close()
+
+
+def _served(model: str, models: Path) -> ModelSpec:
+    """The model of this name in the file, else the checkpoint at this path."""
+    from palaestra.gateway.enrol import checkpoint_spec
+    from palaestra.gateway.local import checkpoint_folder
+
+    is_checkpoint = checkpoint_folder(model) is not None or (model.endswith(".gguf") and Path(model).is_file())
+    if models.is_file() or not is_checkpoint:
+        found = [spec for spec in _load(models) if spec.name == model]
+        if found:
+            return found[0]
+    if not is_checkpoint:
+        raise InputError(
+            f"found no model {model!r} in {models}, and no folder of that name with a config.json; see "
+            f"`palaestra models list --models {models}`"
+        )
+    return checkpoint_spec(model)
 
 
 def _load(path: Path) -> tuple[ModelSpec, ...]:

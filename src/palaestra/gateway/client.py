@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.gateway import scripted
-from palaestra.gateway.local import SLOTS, LocalWorker
+from palaestra.gateway.local import LocalWorker, slots
 from palaestra.gateway.prompt import conversation, fill
 from palaestra.schema import ErrorKind, ErrorRecord, Message, ModelSpec, Usage
 
@@ -119,7 +119,7 @@ class Gateway:
         endpoints = {spec.endpoint for spec in specs}
         self.workers = {url: LocalWorker(url[6:]) for url in endpoints if url.startswith("local:")}
         self._places = {
-            url: asyncio.Semaphore(SLOTS if url in self.workers else self.settings.concurrency)
+            url: asyncio.Semaphore(slots(url[6:]) if url in self.workers else self.settings.concurrency)
             for url in endpoints
             if not url.startswith("scripted:")
         }
@@ -145,8 +145,8 @@ class Gateway:
         Raises:
             KeyError: no such model.
         """
-        local = self._specs[name].endpoint.startswith("local:")
-        return min(SLOTS, self.settings.concurrency) if local else self.settings.concurrency
+        endpoint, most = self._specs[name].endpoint, self.settings.concurrency
+        return min(slots(endpoint[6:]), most) if endpoint in self.workers else most
 
     async def stream(
         self, name: str, messages: Sequence[Message], sampling: Sampling | None = None
@@ -252,7 +252,7 @@ class Gateway:
     ) -> Any:  # noqa: ANN401
         client = await self._client(spec)
         options: dict[str, Any] = {
-            "model": spec.api_name or spec.name,
+            "model": spec.endpoint[6:] if spec.endpoint in self.workers else spec.api_name or spec.name,
             "stream": stream,
             "stream_options": {"include_usage": True} if stream else None,
             "temperature": spec.temperature if sampling.temperature is None else sampling.temperature,
@@ -276,8 +276,10 @@ class Gateway:
         return await client.completions.create(prompt=prompt, **given)
 
     async def _client(self, spec: ModelSpec) -> openai.AsyncOpenAI:
-        worker = self.workers.get(spec.endpoint)
-        url = await worker.url() if worker else spec.endpoint
+        try:
+            url = await worker.url() if (worker := self.workers.get(spec.endpoint)) else spec.endpoint
+        except (InputError, MissingPartError) as error:  # it ran, has died, and its files are gone
+            raise _failure("unreachable", str(error)) from error
         key = self._keys[spec.name]
         if (url, key) not in self._clients:
             waits = openai.Timeout(None, connect=self.settings.connect_s)  # the other waits are ours, see `stream`

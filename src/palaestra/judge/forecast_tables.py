@@ -125,6 +125,11 @@ def read_scores(source: str | Path, link: Literal["auto", "none"] = "auto") -> S
     return _scores(path, cells, days, link)
 
 
+def turned_score(score: float, link: Link) -> float:
+    """A score as a benchmark's link turns it: log odds of a share, or itself."""
+    return _turned(_Cell(score), link)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """A score, with its standard error; or right answers and questions."""

@@ -24,10 +24,10 @@ from palaestra.learn.backbone import Dtype, libraries
 from palaestra.learn.generation import Sampling
 from palaestra.learn.language_model import load_trainable, write_model
 from palaestra.learn.trainer import Tell
+from palaestra.posttrain.answers import end_tokens, prompt_tokens
 from palaestra.posttrain.distill_trainer import Aim, Teaching, distillation_trainer, restore
 from palaestra.posttrain.divergences import Blend, Divergence
 from palaestra.posttrain.examples import Example
-from palaestra.posttrain.held_out import end_tokens, prompt_tokens
 from palaestra.posttrain.rollouts import Prompt, Rollouts
 from palaestra.posttrain.schedule import Balance, Headroom, Schedule
 
@@ -40,8 +40,6 @@ class DistillConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    student: str
-    """The model that it begins as: `gguf:smollm2`, or a folder of Hugging Face."""
     divergence: Divergence = "reverse"
     """What is made small at each position; `sampled` takes the sampled token alone, as endpoints tell it."""
     beta: float = Field(default=0.5, gt=0, lt=1)
@@ -106,6 +104,7 @@ class Distilled:
 
 def distill(
     examples: Sequence[Example],
+    student: str,
     config: DistillConfig,
     folder: Path,
     *,
@@ -123,6 +122,7 @@ def distill(
 
     Args:
         examples: prompts with their domains.
+        student: the model that it begins as: `gguf:smollm2`, or a folder of Hugging Face.
         config: how.
         folder: of the student; must not be there yet.
         work: checkpoints; what an earlier, equal run left there is gone on from.
@@ -145,7 +145,7 @@ def distill(
         raise InputError("found balance headroom without held-out prompts, expected them with every expert's score")
     _, transformers = libraries()
     transformers.set_seed(config.seed)
-    model, tokenizer = load_trainable(config.student, cache=cache)
+    model, tokenizer = load_trainable(student, cache=cache)
     ends = end_tokens(model, tokenizer)
     prompts, too_long = _prompts(examples, config, tokenizer, route)
     domains = [prompt.domain for prompt in prompts]
@@ -166,7 +166,7 @@ def distill(
     teaching = Teaching(
         rollouts, schedule, Aim(config.divergence, config.beta, config.average, config.most), block=config.block,
         check_every=_whole_blocks(config), headroom=headroom, adapt=config.balance == "headroom", note=seen,
-        evaluate=None if evaluate is None else lambda student: evaluate(student, tokenizer),
+        evaluate=None if evaluate is None else lambda model: evaluate(model, tokenizer),
     )  # fmt: skip
     trainer = distillation_trainer(model, args, teaching)
     restore(learning.newest_whole(work), schedule, headroom)

@@ -1,109 +1,200 @@
-"""How a model does on held-out prompts: greedy replies, each scored, domain by domain, with intervals.
+"""What a model is worth on held-out examples, example by example: exact match, or the likelihood of what should follow.
 
-Domains count alike, however many prompts each has. Prompts are drawn, so intervals are over prompts; two models
-answer the same ones, and their difference is paired. Not here: what is right (`rewards/rules.py`, or a domain's own
-checker, passed in).
+    exact-match   1 where the likeliest completion, token by token, ends and is the reference (spaces around it aside)
+    log-loss      the mean log-likelihood of the completion's tokens, its end among them: minus the loss, in nats
+
+Domains count the same in the mean, so none drowns another; weights of examples are for training and count nothing here.
+Not here: comparing two models (`gate.py`), and verifiers that know more than one right wording (`rewards/`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from palaestra.learn.backbone import conversation_text
+from palaestra.errors import InputError
+from palaestra.learn.backbone import batches_by_length, conversation_text, encode, libraries, padded
 from palaestra.learn.generation import Sampling, sample
 from palaestra.posttrain.examples import Example
 
-Score = Callable[[Sequence[Example], Sequence[str]], Sequence[float]]
-"""How good replies to examples are, as a number each; 1 is right."""
+Metric = Literal["exact-match", "log-loss"]
+_MOST_TOKENS = 2048
+"""Of a prompt with what follows; longer ones lose the prompt's beginning."""
+_LOGITS = 1 << 26
+_SPARE = 8
+"""Tokens a completion may be longer than the longest reference, for spaces around it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replies:
-    """What a model said to held-out prompts, and what that was worth."""
+class Scores:
+    """A score of each example, in their order, higher is better; and what was completed, for exact match."""
 
-    domains: tuple[str, ...]
-    replies: tuple[str, ...]
-    score_P: NDArray[np.float64]
-    tokens_P: NDArray[np.int64]
+    metric: Metric
+    score_B: np.ndarray
+    domains_B: tuple[str, ...]
+    prompts_B: tuple[str, ...]
+    completions: tuple[str, ...] = ()
 
-    def by_domain(self) -> dict[str, float]:
-        """The mean score of each domain."""
-        return {name: float(self.score_P[place].mean()) for name, place in self._places().items()}
+    @property
+    def domains(self) -> dict[str, float]:
+        """The mean of each domain."""
+        names, place_B = np.unique(np.asarray(self.domains_B), return_inverse=True)
+        means_D = np.bincount(place_B, weights=self.score_B) / np.bincount(place_B)
+        return {str(name): float(mean) for name, mean in zip(names, means_D, strict=True)}
 
-    def tokens(self) -> dict[str, float]:
-        """The mean length of replies of each domain, in tokens."""
-        return {name: float(self.tokens_P[place].mean()) for name, place in self._places().items()}
-
-    def mean(self) -> tuple[float, float]:
-        """The mean over domains, and its standard error over prompts."""
-        return balanced_mean(self.score_P, self.domains)
-
-    def gain(self, other: Replies) -> tuple[float, float]:
-        """How much better this is than another model's replies to the same prompts, and the standard error of that."""
-        return balanced_mean(self.score_P - other.score_P, self.domains)
-
-    def _places(self) -> dict[str, NDArray[np.intp]]:
-        names = np.array(self.domains)
-        return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+    @property
+    def mean(self) -> float:
+        """The mean over domains."""
+        return float(np.mean(list(self.domains.values())))
 
 
-def balanced_mean(value_P: NDArray[np.float64], domains: Sequence[str]) -> tuple[float, float]:
-    """The mean of domains' means, and its standard error: sqrt(sum_d var_d / n_d) / D."""
-    names = np.array(domains)
-    parts = [value_P[names == name] for name in np.unique(names)]
-    variance = sum(part.var(ddof=1) / len(part) if len(part) > 1 else 0.25 for part in parts)
-    return float(np.mean([part.mean() for part in parts])), float(np.sqrt(variance) / len(parts))
+def metric_of(examples: Sequence[Example], metric: Metric | None = None) -> Metric:
+    """The metric that examples allow: exact match where all have a reference, unless one is asked for.
+
+    Raises:
+        InputError: an example lacks what the metric needs.
+    """
+    chosen = metric or ("exact-match" if all(one.reference is not None for one in examples) else "log-loss")
+    needs, has = (
+        ("a reference", lambda one: one.reference is not None)
+        if chosen == "exact-match"
+        else ("a completion", lambda one: bool(one.completion))
+    )
+    if lacking := [one.id for one in examples if not has(one)]:
+        raise InputError(
+            f"found {len(lacking)} examples without {needs} (the first is {lacking[0]!r}), expected one in each for "
+            f"{chosen}; all need a reference, or all a completion"
+        )
+    return chosen
 
 
-def answered(
+def scored(
     model: Any,  # noqa: ANN401 - of transformers
     tokenizer: Any,  # noqa: ANN401 - of transformers
     examples: Sequence[Example],
-    score: Score,
+    metric: Metric,
     *,
-    max_tokens: int,
-) -> Replies:
-    """Ask a model, greedily, and score what it says.
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Scores:
+    """Score a model.
 
     Args:
         model: a causal language model.
         tokenizer: the model's.
-        examples: held-out prompts.
-        score: of replies.
-        max_tokens: of a reply.
+        examples: at least one; with a reference for exact match, with a completion for log loss.
+        metric: which.
+        tell: is told how many examples are done, of how many.
+
+    Raises:
+        InputError: a prompt cannot be written by the chat template, or the model's likelihoods are no numbers.
     """
-    prompts = [prompt_tokens(tokenizer, example) for example in examples]
-    found = sample(model, prompts, Sampling(max_tokens, temperature=0.0), ends=end_tokens(model, tokenizer))
-    replies = tuple(tokenizer.decode(one.tokens, skip_special_tokens=True).strip() for one in found)
-    return Replies(
-        tuple(example.domain for example in examples),
-        replies,
-        np.array(score(examples, replies), dtype=np.float64),
-        np.array([len(one.tokens) for one in found]),
+    completions: tuple[str, ...] = ()
+    if metric == "exact-match":
+        completions = _completed(model, tokenizer, examples, tell)
+        found = [one == _as_said(tokenizer, example) for one, example in zip(completions, examples, strict=True)]
+    else:
+        found = _likelihoods(model, tokenizer, examples, tell)
+    score_B = np.array(found, dtype=float)
+    if not np.isfinite(score_B).all():
+        raise InputError("found likelihoods that are no numbers, expected finite ones: are the weights broken?")
+    prompts = tuple(repr([(message.role, message.text) for message in one.prompt]) for one in examples)
+    return Scores(metric, score_B, tuple(one.domain for one in examples), prompts, completions)
+
+
+def halves(examples: Sequence[Example], seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """Two parts of the examples, domain by domain, every prompt whole in one: to choose on one and judge on the other.
+
+    Raises:
+        InputError: no domain has two prompts.
+    """
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    side: dict[tuple[str, str], int] = {}
+    seen: dict[str, int] = {}
+    order = np.random.default_rng(seed).permutation(len(examples))
+    for place in order:
+        one = examples[place]
+        prompt = (one.domain, one.asked)
+        if prompt not in side:
+            side[prompt] = seen.get(one.domain, 0) % 2
+            seen[one.domain] = seen.get(one.domain, 0) + 1
+        parts[side[prompt]].append(one)
+    if not parts[1]:
+        raise InputError("found no domain with two prompts, expected some to choose on and others to judge on")
+    return parts
+
+
+def _completed(
+    model: Any,  # noqa: ANN401 - of transformers
+    tokenizer: Any,  # noqa: ANN401 - of transformers
+    examples: Sequence[Example],
+    tell: Callable[[int, int], None],
+) -> tuple[str, ...]:
+    """The likeliest completion of each, token by token; one that does not end within what could match is marked so."""
+    longest = max(len(_reference(tokenizer, one)) for one in examples)
+    how = Sampling(max_tokens=longest + 1 + _SPARE, temperature=0)
+    prompts = [
+        encode(tokenizer, conversation_text(tokenizer, one.prompt), max(_MOST_TOKENS - how.max_tokens, 1))[0]
+        for one in examples
+    ]
+    found = sample(model, prompts, how, ends=_ends(model, tokenizer))
+    tell(len(examples), len(examples))
+    return tuple(
+        tokenizer.decode(one.tokens[:-1]).strip() if one.ended else f"{tokenizer.decode(one.tokens)} ..."
+        for one in found
     )
 
 
-def prompt_tokens(tokenizer: Any, example: Example) -> list[int]:  # noqa: ANN401 - of transformers
-    """A prompt as the model reads it, up to where the assistant speaks."""
-    return tokenizer(conversation_text(tokenizer, example.prompt), add_special_tokens=False)["input_ids"]
+def _reference(tokenizer: Any, example: Example) -> list[int]:  # noqa: ANN401 - of transformers
+    return tokenizer(str(example.reference).strip(), add_special_tokens=False)["input_ids"]
 
 
-def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401 - of transformers
-    """The tokens that end a reply: the tokenizer's, and those that the model names."""
-    said = model.generation_config.eos_token_id
-    more = said if isinstance(said, list) else [] if said is None else [said]
-    return tuple(dict.fromkeys([tokenizer.eos_token_id, *more]))
+def _as_said(tokenizer: Any, example: Example) -> str:  # noqa: ANN401 - of transformers
+    """The reference as the tokenizer writes it: some put spaces between tokens, or lose what they do not know."""
+    return tokenizer.decode(_reference(tokenizer, example)).strip()
 
 
-def kept(scores: Mapping[str, float], start: Mapping[str, float], experts: Mapping[str, float]) -> dict[str, float]:
-    """The share of each expert's gain over the start that a model keeps; domains without a gain are left out."""
-    return {
-        name: (scores[name] - start[name]) / (expert - start[name])
-        for name, expert in experts.items()
-        if expert > start[name]
-    }
+def _ends(model: Any, tokenizer: Any) -> list[int]:  # noqa: ANN401 - of transformers
+    """The tokens that end a completion: the tokenizer's first, and those that the model's own settings name."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    more = named if isinstance(named, list) else [] if named is None else [named]
+    return list(dict.fromkeys([tokenizer.eos_token_id, *more]))
+
+
+def _likelihoods(
+    model: Any,  # noqa: ANN401 - of transformers
+    tokenizer: Any,  # noqa: ANN401 - of transformers
+    examples: Sequence[Example],
+    tell: Callable[[int, int], None],
+) -> list[float]:
+    """The mean log-likelihood of each completion's tokens."""
+    torch, _ = libraries()
+    texts = (conversation_text(tokenizer, [*one.prompt, *one.completion[:-1]], one.reply) for one in examples)
+    rows = [encode(tokenizer, text, _MOST_TOKENS) for text in texts]
+    found = [0.0] * len(rows)
+    done = 0
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for numbers in _batches([len(tokens) for tokens, _ in rows], model.config.vocab_size):
+            tokens_NT, mask_NT = map(torch.from_numpy, padded([rows[number][0] for number in numbers], 0))
+            tokens_NT, mask_NT = tokens_NT.to(model.device), mask_NT.to(model.device)
+            logits_NTV = model(input_ids=tokens_NT, attention_mask=mask_NT, use_cache=False).logits[:, :-1].float()
+            log_NT = logits_NTV.log_softmax(-1).gather(2, tokens_NT[:, 1:, None])[..., 0]
+            for row, number in enumerate(numbers):
+                tokens, start = rows[number]
+                found[number] = float(log_NT[row, start - 1 : len(tokens) - 1].mean())
+            done += len(numbers)
+            tell(done, len(rows))
+    model.train(was_training)
+    return found
+
+
+def _batches(lengths: Sequence[int], vocabulary: int) -> Iterator[list[int]]:
+    """The numbers of rows, as many at a time as have logits that fit in a quarter of a gigabyte."""
+    for numbers in batches_by_length(lengths):
+        size = max(1, _LOGITS // (vocabulary * lengths[numbers[-1]]))
+        for first in range(0, len(numbers), size):
+            yield numbers[first : first + size]

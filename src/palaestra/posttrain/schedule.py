@@ -15,7 +15,7 @@ A domain that has converged keeps the floor. Not here: what a step does with its
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,11 +82,11 @@ class Schedule:
             self._owed[name] -= counts[name]
         return [number for name in self.names for number in self._next(name, counts[name])]
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""
         return {"owed": dict(self._owed), "taken": dict(self._taken), "weights": dict(self.weights)}
 
-    def restore(self, state: Mapping[str, Mapping[str, float]]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self._owed = dict(state["owed"])
         self._taken = {name: int(count) for name, count in state["taken"].items()}
@@ -150,11 +150,11 @@ class Headroom:
             if best >= self._experts[name] or self._since[name] >= self._patience
         )
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""
         return {"smoothed": self._smoothed, "best": self._best, "since": self._since, "start": self._start}
 
-    def restore(self, state: Mapping[str, Mapping[str, float]]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self._smoothed, self._best, self._start = (dict(state[name]) for name in ("smoothed", "best", "start"))
         self._since = {name: int(count) for name, count in state["since"].items()}

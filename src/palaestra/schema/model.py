@@ -36,7 +36,7 @@ class ModelSpec(Record):
     name: str = Field(min_length=1, max_length=200)
     """The name on the leaderboard."""
     endpoint: str = Field(min_length=1)
-    """`local:NAME`, `scripted:NAME`, or an OpenAI-compatible base URL."""
+    """`local:NAME`, `local:/path/to/a/folder` of a trained model, `scripted:NAME`, or an OpenAI-compatible base URL."""
     api_name: str | None = None
     """The model's name at the endpoint, where it differs."""
     api_key_env: str | None = None

@@ -2,9 +2,12 @@
 
     run.json        the record `RunCard`: command, config, seed, inputs with hashes, versions, state, metrics
     metrics.jsonl   one line a measurement, with the seconds since the run began
-    samples.jsonl   a few examples of what the run made, for eyes
+    samples.jsonl   a few examples of what the run made, for eyes: those made on the way, and those of its end
     card.md         the same for readers
     and the artefacts of the command
+
+A line that a kill cut in two is taken out when the run goes on; all others stay. What a run that went back to its last
+checkpoint measured again stands there twice, and who reads it takes the later one (`run_reading.py`).
 
 A second run into the folder must be the same one, which goes on where it was, or say that it overwrites. Replies of
 models that have been paid for (`calls.db`) outlive that too. One process works in a folder at a time: the lock is the
@@ -13,10 +16,8 @@ operating system's, and is gone with the process, however that ends.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import platform
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -24,17 +25,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from palaestra.errors import InputError
 from palaestra.schema import InputFile, RunCard
-from palaestra.store.records import write_lines, write_text
+from palaestra.store.records import without_halves, write_lines, write_text
+from palaestra.store.run_lock import RunLock
 
 RUN_FILE, METRICS_FILE, SAMPLES_FILE, CARD_FILE = "run.json", "metrics.jsonl", "samples.jsonl", "card.md"
-_LOCK_FILE = "calls.run.lock"
-"""Named as what no new run throws away."""
+SECONDS = "seconds"
+"""Of each line that was written on the way: since the run began."""
 Again = Literal["ask", "resume", "overwrite"]
 """What to do with a folder in which something was run already; `ask` leaves it to the caller, as an error."""
 
@@ -82,7 +84,7 @@ class RunFolder:
         )
         if _foreign(self.path):
             raise InputError(f"found {self.path} with other files in it, expected a new or empty folder for the run")
-        self._lock = _locked(self.path)
+        self._lock = RunLock(self.path)
         try:
             self.card = self._begun(card, again)
             self._write()
@@ -100,6 +102,8 @@ class RunFolder:
             _same(self.path, earlier, card)
             if again == "ask":
                 raise RunExistsError(f"{self.path} holds this run already ({earlier.state}): give --resume to go on")
+            for name in (METRICS_FILE, SAMPLES_FILE):
+                _mend(self.path / name)
             return card.model_copy(update={"started": earlier.started})
         return card
 
@@ -110,13 +114,32 @@ class RunFolder:
 
     def measure(self, **values: float | str) -> None:
         """Add a line to metrics.jsonl."""
+        self._append(METRICS_FILE, values)
+
+    def sample(self, **fields: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
+        """Add a line to samples.jsonl while the run goes on: an example of what it makes now.
+
+        Args:
+            **fields: as `step`, `prompt`, `reply`, `reward`, `domain`; half of a surrogate pair in a text is replaced.
+        """
+        self._append(SAMPLES_FILE, without_halves(fields))
+
+    def _append(self, name: str, values: Mapping[str, Any]) -> None:
         took = (datetime.now(UTC) - self.card.started).total_seconds()
-        with (self.path / METRICS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"seconds": round(took, 3), **values}) + "\n")
+        line = json.dumps({SECONDS: round(took, 3), **values}, ensure_ascii=False) + "\n"
+        try:
+            with (self.path / name).open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.path / name}: {error.strerror}; make room, and go on with --resume"
+            ) from error
 
     def finish(self, metrics: Mapping[str, float], samples: Sequence[Mapping[str, Any]], card: str) -> None:
-        """Write samples, card, and the run's record with what came out."""
-        write_lines(self.path / SAMPLES_FILE, samples)
+        """Write the card, the run's record with what came out, and samples below those that were made on the way."""
+        file = self.path / SAMPLES_FILE
+        on_the_way = [line for line in read_lines(file) if SECONDS in line]
+        write_lines(file, [*on_the_way, *samples])
         write_text(self.path / CARD_FILE, card)
         self.card = self.card.model_copy(
             update={"state": "done", "finished": datetime.now(UTC), "metrics": dict(metrics)}
@@ -155,6 +178,31 @@ def read_run(path: str | Path) -> RunCard:
     return card
 
 
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines that is being written, or was when its process was killed.
+
+    A file that is not there has none, and a last line without its end is not read.
+
+    Raises:
+        InputError: the file cannot be read, or another line is no object.
+    """
+    try:
+        content = file.read_bytes() if file.exists() else b""
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}; expected JSON lines") from error
+    whole = content[: content.rfind(b"\n") + 1]
+    found = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{file}: line {number}: {error}; expected a JSON object") from error
+        if not isinstance(value, dict):
+            raise InputError(f"{file}: line {number}: found {line[:60]!r}, expected a JSON object")
+        found.append(value)
+    return found
+
+
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file, or of the names and contents of all files in a folder; of a database's address only.
 
@@ -185,31 +233,12 @@ def _foreign(path: Path) -> bool:
     return not path.is_dir() or any(not _paid_for(file) for file in path.iterdir())
 
 
-def _locked(path: Path) -> TextIO:
-    """The folder's lock, which holds the number of the process that has it.
-
-    Raises:
-        InputError: another process has it, or the folder cannot be written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / _LOCK_FILE).open("a+", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}; give a folder that can be written") from error
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        raise InputError(
-            f"{path}: another process (number {holder}) is at work in this folder; wait for it to end, or take another "
-            "folder"
-        ) from error
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
+def _mend(file: Path) -> None:
+    """Take out a last line that has no end."""
+    if not file.is_file():
+        return
+    with file.open("r+b") as lines:
+        lines.truncate(lines.read().rfind(b"\n") + 1)
 
 
 def _clear(path: Path) -> None:
