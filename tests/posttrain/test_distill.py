@@ -20,8 +20,8 @@ from palaestra.errors import InputError
 from palaestra.learn.backbone import load_tokenizer
 from palaestra.learn.generation import Sampling, sample
 from palaestra.learn.language_model import load_trainable
-from palaestra.posttrain.answering import answers, by_domain
-from palaestra.posttrain.distill import DistillConfig, distill, prompt_tokens
+from palaestra.posttrain.answering import answers, by_domain, prompt_tokens
+from palaestra.posttrain.distill import DistillConfig, distill
 from palaestra.posttrain.distill_trainer import Aim
 from palaestra.posttrain.examples import Example
 from palaestra.posttrain.rollouts import Prompt, Rollouts

@@ -88,6 +88,8 @@ train.command("palaestra.cli.train_distill:distill")
 train.command("palaestra.cli.train_merge:merge")
 train.command("palaestra.cli.train_rl:rl")
 train.command("palaestra.cli.train_frontier:frontier")
+train.command("palaestra.cli.train_sft:sft")
+train.command("palaestra.cli.train_data:data")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from palaestra.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from palaestra.store.runs import Again
 
 JsonTarget = Annotated[
@@ -40,3 +42,46 @@ HtmlTarget = Annotated[
     Path | None,
     Parameter(name="--html", help="Write a page that stands alone to this path."),
 ]
+
+
+def pairs(flag: str, text: str | None, kind: Callable[[str], Any]) -> dict[str, Any] | None:
+    """What stands in a text as a=1,b=2; None where there is no text.
+
+    Args:
+        flag: its name, for the message.
+        text: of the command line.
+        kind: what a value is made by.
+
+    Raises:
+        InputError: it has another form.
+    """
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        name, equals, value = part.strip().rpartition("=")
+        try:
+            if not (name and equals):
+                raise ValueError(part)  # noqa: TRY301
+            found[name] = kind(value)
+        except ValueError as error:
+            raise InputError(f"--{flag}: found {part!r}, expected name=number, with commas between") from error
+    return found
+
+
+def checked_config(kind: type[Any], **values: object) -> Any:  # noqa: ANN401 - a config of this kind
+    """The config of these values.
+
+    Raises:
+        InputError: one of them is not allowed; each is named with its flag.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        faults = (
+            f"--{'.'.join(map(str, one['loc'])).replace('_', '-')}: found {one['input']!r}: {one['msg']}"
+            for one in error.errors()
+        )
+        raise InputError("; ".join(faults)) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again
+from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again, checked_config
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 from palaestra.rewards.config import Loss, Mode, RewardConfig
@@ -106,7 +106,7 @@ def train(
 
     whether = again(resume=resume, overwrite=overwrite)
     if mode == "head":
-        config = _checked(
+        config = checked_config(
             RewardConfig,
             features=features or "local:minilm", views=_parts(views), loss=loss, style=_parts(style),
             debias=_parts(debias), margins=margins, ridge=ridge, folds=folds, rounds=rounds, members=members,
@@ -124,7 +124,7 @@ def train(
 
     if html is not None or debias or views or ridge is not None:
         raise InputError(f"found --html, --debias, --views or --ridge with --mode {mode}: only a head has them")
-    backbone = _checked(
+    backbone = checked_config(
         BackboneConfig,
         backbone=features or "gguf:smollm2", method=mode, epochs=epochs, steps=steps, batch=batch,
         learning_rate=learning_rate, margins=margins, seed=seed, **({} if loss == "auto" else {"loss": loss}),
@@ -213,17 +213,6 @@ def _backbone(preferences: tuple[Preference, ...], config: BackboneConfig, run: 
     for name, value in said.items():
         table.add_row(name.replace("_", " "), f"{value}")
     console.give({"schema": "palaestra.reward-backbone/1", "folder": str(run.out), **said}, json, table)
-
-
-def _checked(kind: type[Any], **values: object) -> Any:  # noqa: ANN401 - a config of this kind
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        faults = (
-            f"--{'.'.join(map(str, one['loc'])).replace('_', '-')}: found {one['input']!r}: {one['msg']}"
-            for one in error.errors()
-        )
-        raise InputError("; ".join(faults)) from error
 
 
 def _parts(text: str | None) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ _SHOWN = 12
 
 def distill(
     student: str,
-    examples: str,
+    data: str,
     *,
     out: Path,
     teacher: Annotated[list[str] | None, Parameter(negative=())] = None,
@@ -60,8 +60,7 @@ def distill(
     ----------
     student
         The model that the student begins as: a folder, or gguf:smollm2.
-
-    Examples:
+    data
         Prompts with their domains.
     out
         The run's folder.
@@ -93,7 +92,7 @@ def distill(
     config = config or DistillConfig()
     if config.top is None:
         config = config.model_copy(update={"top": _top(student, specs)})
-    found = read_examples(examples, skip_bad=skip_bad)
+    found = read_examples(data, skip_bad=skip_bad)
     for line in found.skipped:
         console.warn(f"left out: {line}")
     held = _held(validate)
@@ -101,10 +100,10 @@ def distill(
         them = _teachers(specs, student, config, ray, stack)
         asked, routed = _routed(found.examples, specs, route)
         recorded = config.model_dump(mode="json") | {
-            "student": student, "examples": examples, "validate": validate, "route": route, "ray": ray,
+            "student": student, "examples": data, "validate": validate, "route": route, "ray": ray,
             "teachers": [spec.model_dump(mode="json", exclude={"api_key_env"}) for spec in specs],
         }  # fmt: skip
-        inputs = [path for path in (examples, validate) if path is not None and Path(path).exists()]
+        inputs = [path for path in (data, validate) if path is not None and Path(path).exists()]
         folder = RunFolder(out, "train distill", recorded, inputs=inputs, seed=config.seed, again=whether)
         with folder.running(), StageBars() as bars:
             judge = _Judge(held, config.max_tokens) if held else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
 from rich.table import Table
 
 from palaestra import console
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def frontier(
     named: list[str],
     *,
-    examples: str,
+    data: Annotated[str, Parameter(name="--examples")],
     reward: str,
     max_tokens: int = 128,
     temperature: float = 0.0,
@@ -41,8 +42,7 @@ def frontier(
     ----------
     named
         Models: folders of Hugging Face or of runs, gguf:smollm2, or files of answers; perhaps NAME=MODEL.
-
-    Examples:
+    data
         Prompts with references; not those that were trained on.
     reward
         What is right, as rule:exact: above 0.5.
@@ -72,7 +72,7 @@ def frontier(
         from palaestra.pictures.page import checked_path
 
         checked_path(html)
-    asked = read_examples(examples).examples
+    asked = read_examples(data).examples
     right = paid(reward, asked, models).score
     how = Sampling(max_tokens=max_tokens, temperature=temperature)
     answered = {}

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
 from pydantic import ValidationError
 from rich.table import Table
 
 from palaestra import console
+from palaestra.cli.enrolment import Enrolment, check_enrolment, enrol_checkpoint
 from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again
 from palaestra.cli.paid_rewards import paid, weighed
 from palaestra.cli.stage_bars import StageBars
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 def rl(
     model: str,
-    examples: str,
+    data: str,
     *,
     out: Path,
     reward: list[str],
@@ -60,17 +62,17 @@ def rl(
     seed: int = 0,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
+    enrolment: Annotated[Enrolment, Parameter(name="*")] | None = None,
     json: JsonTarget = None,
     html: HtmlTarget = None,
-) -> None:
+) -> int:
     """Reinforce a model. The run's folder holds it in `model`, its card, figures per domain, and a page with pictures.
 
     Parameters
     ----------
     model
         The start: gguf:smollm2, or a folder of Hugging Face.
-
-    Examples:
+    data
         Prompts, with references for verifiers.
     out
         The run's folder.
@@ -133,6 +135,7 @@ def rl(
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
+    check_enrolment(enrolment or Enrolment(), out.name)
     config = _checked(
         RlConfig,
         model=model, method=method, loss=loss, tuning=tuning, steps=steps, prompts=prompts, group=group,
@@ -145,19 +148,20 @@ def rl(
         from palaestra.pictures.page import checked_path
 
         checked_path(html)
-    found = read_examples(examples, skip_bad=skip_bad)
+    found = read_examples(data, skip_bad=skip_bad)
     for line in found.skipped:
         console.warn(f"left out: {line}")
     taught, held = _parted(found.examples, held_out, seed)
     rewards = [paid(text, found.examples, models) for text in reward]
     look = None if judge is None else paid(judge, found.examples, models).score
     recorded = {
-        "examples": examples, "rewards": reward, "judge": judge, "held_out": held_out, **config.model_dump(mode="json"),
+        "examples": data, "rewards": reward, "judge": judge, "held_out": held_out, **config.model_dump(mode="json"),
     }  # fmt: skip
-    inputs = [examples, *(path for path in (Path(model), *_folders(reward)) if path.exists())]
+    inputs = [data, *(path for path in (Path(model), *_folders(reward)) if path.exists())]
     folder = RunFolder(out, "train rl", recorded, inputs=inputs, seed=seed, again=whether)
     with folder.running():
         _reinforced(folder, taught, held, config, rewards, look, json, html)
+    return enrol_checkpoint(enrolment or Enrolment(), folder.path / "model", out.name)
 
 
 def _reinforced(  # noqa: PLR0917 - a run

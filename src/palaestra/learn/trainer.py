@@ -111,7 +111,7 @@ def newest_whole(work: Path) -> str | None:
     found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     for path in found:
         if not (path / WHOLE).is_file():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # another process of the training may be at it too
     whole = [path for path in found if path.is_dir()]
     return str(whole[-1]) if whole else None
 
@@ -199,6 +199,16 @@ def check_installed(*, low_rank: bool) -> None:
             raise MissingPartError(f"training a backbone needs {name}: pip install 'palaestra[train]'") from error
 
 
+def wait_for_all() -> None:
+    """Until every process of a training is here, as accelerate or torchrun started them.
+
+    Raises:
+        MissingPartError: the extra `train` is not installed.
+    """
+    check_installed(low_rank=False)
+    import_module("accelerate").PartialState().wait_for_everyone()
+
+
 def _watching(measure: Measure, tell: Tell) -> Any:  # noqa: ANN401 - a class of transformers
     torch, transformers = libraries()
 
@@ -216,6 +226,7 @@ def _watching(measure: Measure, tell: Tell) -> Any:  # noqa: ANN401 - a class of
                 raise diverged("gradient", state.global_step, args.output_dir)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401, ARG002
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+            if state.is_world_process_zero:  # which writes the weights
+                (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
 
     return Watching

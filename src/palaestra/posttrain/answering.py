@@ -88,6 +88,11 @@ def by_domain(found: Sequence[Answered]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in sorted(right.items())}
 
 
+def prompt_tokens(tokenizer: Any, example: Example) -> list[int]:  # noqa: ANN401 - of transformers
+    """A prompt as the model reads it, up to where the assistant speaks."""
+    return tokenizer(conversation_text(tokenizer, example.prompt), add_special_tokens=False)["input_ids"]
+
+
 def ends_of(model: Any, tokenizer: Any) -> Collection[int]:  # noqa: ANN401 - of transformers
     """The tokens that end a reply: those that the model names, and the tokenizer's."""
     named = model.generation_config.eos_token_id

@@ -20,11 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from palaestra.errors import InputError
 from palaestra.learn import trainer as learning
-from palaestra.learn.backbone import Dtype, conversation_text, libraries
+from palaestra.learn.backbone import Dtype, libraries
 from palaestra.learn.generation import Sampling
 from palaestra.learn.language_model import load_trainable, write_model
 from palaestra.learn.trainer import Tell
-from palaestra.posttrain.answering import ends_of
+from palaestra.posttrain.answering import ends_of, prompt_tokens
 from palaestra.posttrain.distill_trainer import Aim, Teaching, distillation_trainer, restore
 from palaestra.posttrain.divergences import Blend, Divergence
 from palaestra.posttrain.examples import Example
@@ -209,11 +209,6 @@ def _prompts(
     if not found:
         raise InputError(f"found no prompt of at most {config.max_prompt} tokens, expected some; raise max_prompt")
     return found, len(examples) - len(found)
-
-
-def prompt_tokens(tokenizer: Any, example: Example) -> list[int]:  # noqa: ANN401 - of transformers
-    """A prompt as the model reads it, up to where the assistant speaks."""
-    return tokenizer(conversation_text(tokenizer, example.prompt), add_special_tokens=False)["input_ids"]
 
 
 def _given(example: Example, config: DistillConfig, tokenizer: Any) -> list[int] | None:  # noqa: ANN401 - of transformers
