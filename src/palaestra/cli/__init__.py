@@ -83,12 +83,15 @@ p2l.command("palaestra.cli.p2l_add:add")
 p2l.command("palaestra.cli.p2l_route:route")
 p2l.command("palaestra.cli.p2l_serve:serve")
 
+train = cyclopts.App(name="train", help="Models are taught, merged and distilled.")
+train.command("palaestra.cli.train_mixture:mixture")
+
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")
 models.command("palaestra.cli.models:check")
 models.command("palaestra.cli.models:serve")
 
-for room in (arena, rank, bench, judge, reward, p2l, models):
+for room in (arena, rank, bench, judge, reward, p2l, train, models):
     app.command(room)
 
 

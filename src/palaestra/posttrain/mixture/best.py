@@ -95,7 +95,9 @@ class Best:
     surely_better: bool
 
 
-def best_mixture(rounds: Rounds, target: Target, bounds: Bounds, tokens: float, *, confidence: float, seed: int) -> Best:
+def best_mixture(
+    rounds: Rounds, target: Target, bounds: Bounds, tokens: float, *, confidence: float, seed: int
+) -> Best:
     """Find the best mixture of a law, and how sure that is.
 
     Args:
@@ -121,7 +123,8 @@ def best_mixture(rounds: Rounds, target: Target, bounds: Bounds, tokens: float, 
     allowed = np.r_[True, bool(_within(uniform(domains), bounds)), np.ones(len(point_ND) - 2, dtype=bool)]
     chosen_B = np.where(allowed, gain_BN, -np.inf).argmax(axis=1)
     edges_2D = np.quantile(point_ND[chosen_B], [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    level, gain = band(value_N, value_BN, confidence), band(gain_N, gain_BN, confidence)
+    level = band(value_N, value_BN, confidence, rounds.freedom)
+    gain = band(gain_N, gain_BN, confidence, rounds.freedom)
     return Best(
         weight_D=best_D,
         weights=tuple(
@@ -136,10 +139,10 @@ def best_mixture(rounds: Rounds, target: Target, bounds: Bounds, tokens: float, 
 
 
 def _points(bounds: Bounds, seed: int) -> Floats:
-    """Points that fill the bounds, and corners."""
+    """The centre, corners, and points that fill the bounds."""
     domains = len(bounds.least_D)
     room = 1 - bounds.least_D.sum()
-    inside_ND = np.vstack([filling(domains, _POINTS, seed), np.eye(domains), uniform(domains)[None]])
+    inside_ND = np.vstack([uniform(domains)[None], np.eye(domains), filling(domains, _POINTS, seed)])
     return nearest(bounds.least_D + room * inside_ND, bounds)
 
 

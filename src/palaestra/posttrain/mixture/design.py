@@ -36,7 +36,7 @@ class Planned:
     tokens: int
     seed: int
 
-    def weight_D(self, domains: Sequence[str]) -> Floats:  # noqa: N802 - the axis
+    def weight_D(self, domains: Sequence[str]) -> Floats:
         """The weights in this order."""
         return np.array([self.weights[name] for name in domains])
 
@@ -52,7 +52,7 @@ class Design:
     left_out: tuple[str, ...]
 
 
-def design(  # noqa: PLR0913 - what a design is made of
+def design(
     domains: Sequence[str],
     *,
     runs: int,
@@ -82,7 +82,9 @@ def design(  # noqa: PLR0913 - what a design is made of
     if len(names) != len(domains) or len(names) < 2:  # noqa: PLR2004 - a mixture
         raise InputError(f"found the domains {', '.join(domains) or 'none'}; expected at least two, each named once")
     if centre < 2 or runs < centre + 2:  # noqa: PLR2004 - a spread
-        raise InputError(f"found {runs} runs with {centre} at the centre; expected 2 at the centre and 2 more elsewhere")
+        raise InputError(
+            f"found {runs} runs with {centre} at the centre; expected 2 at the centre and 2 more elsewhere"
+        )
     if not levels or min(levels) <= 0 or max(levels) != 1:
         raise InputError(f"found the levels {tuple(levels)}; expected shares above 0 of which the largest is 1")
     blocks, left_out = _blocks(len(names), runs, centre, corner, seed)
@@ -90,7 +92,9 @@ def design(  # noqa: PLR0913 - what a design is made of
     whole = int(budget_tokens / (sum(shares) + confirm))
     tokens = [int(share * whole) for share in shares]
     if min(tokens) < 1:
-        raise InputError(f"found a budget of {budget_tokens:,} tokens for {runs} runs; expected at least one token a run")
+        raise InputError(
+            f"found a budget of {budget_tokens:,} tokens for {runs} runs; expected at least one token a run"
+        )
     made = [
         _planned(names, kind, weight_D, count, tokens[number], seed + number)
         for number, ((kind, weight_D), count) in enumerate(zip(blocks, _counts(blocks), strict=True))

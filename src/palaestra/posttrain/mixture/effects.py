@@ -25,7 +25,7 @@ class Effects:
     measured_DS: Floats
     """The same from the run that left it out, against the mean at the centre; no number where there was none."""
 
-    def sure_DS(self) -> Floats:  # noqa: N802 - the axes
+    def sure_DS(self) -> Floats:
         """1 where a domain surely helps, -1 where it is surely in the way, 0 where that is open."""
         return np.where(self.lower_DS > 0, 1.0, np.where(self.upper_DS < 0, -1.0, 0.0))
 
@@ -43,7 +43,8 @@ def effects(rounds: Rounds, runs: Runs, measure: Measure, tokens: float, *, conf
     domains, sign = len(runs.domains), -1.0 if measure == "loss" else 1.0
     point_ND = np.vstack([uniform(domains)[None], *(without(domains, one)[None] for one in range(domains))])
     value_NS, value_BNS = rounds.law.predict(point_ND, tokens), rounds.predict(point_ND, tokens)
-    found = band(sign * (value_NS[:1] - value_NS[1:]), sign * (value_BNS[:, :1] - value_BNS[:, 1:]), confidence)
+    change_DS, change_BDS = sign * (value_NS[:1] - value_NS[1:]), sign * (value_BNS[:, :1] - value_BNS[:, 1:])
+    found = band(change_DS, change_BDS, confidence, rounds.freedom)
     return Effects(found.value, found.lower, found.upper, sign * _measured(runs, tokens))
 
 
