@@ -31,7 +31,7 @@ Measure = Literal["loss", "score"]
 """Whether less is better, or more."""
 
 LEAST_MIXTURES = 4
-RIDGES = tuple(10.0**power for power in np.arange(-5, 3.1, 0.5))
+RIDGES = tuple(10.0**power for power in range(-5, 4))
 """Times the number of runs; features are scaled to a mean square of one."""
 FLOORS = (0.0, 0.3, 0.5, 0.7, 0.85, 0.95)
 """What of the lowest loss no mixture takes away."""
