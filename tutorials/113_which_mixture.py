@@ -51,7 +51,9 @@ error[0] = np.inf  # the centre against itself
 # 5. The best is chosen after looking: the band is as wide as the largest deviation over all mixtures asks for.
 reach = np.quantile((np.abs(off) / error).max(axis=1), 0.95) * error[best]
 print("best mixture: " + ", ".join(f"{name} {100 * w:.0f} %" for name, w in zip(names, M[best], strict=True)))
-print(f"better than all alike by {gain[best]:.3f}, surely between {gain[best] - reach:.3f} and {gain[best] + reach:.3f}")
+print(
+    f"better than all alike by {gain[best]:.3f}, surely between {gain[best] - reach:.3f} and {gain[best] + reach:.3f}"
+)
 
 # 6. What leaving a domain out does to each loss, and the check: the best mixture is run.
 print("without   " + "".join(f"{name:>8}" for name in names))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from mixture_worlds import noisy, plan_of, planted
 
 from palaestra.errors import InputError
 from palaestra.posttrain.mixture.best import Target, best_mixture, target_of
-from palaestra.posttrain.mixture.design import best_runs, design
+from palaestra.posttrain.mixture.design import Corner, best_runs, design
 from palaestra.posttrain.mixture.effects import effects
 from palaestra.posttrain.mixture.law import RIDGES, Features, Ridge, Runs, fit_law, fit_laws
 from palaestra.posttrain.mixture.simplex import Bounds, filling, nearest, uniform, without
@@ -57,9 +60,9 @@ def test_the_nearest_point_within_bounds(data: st.DataObject) -> None:
 
 @given(st.integers(2, 12), st.integers(5, 60), st.sampled_from(["alone", "doubled"]), st.integers(10**4, 10**7))
 @settings(max_examples=40, deadline=None)
-def test_a_design_keeps_its_budget(domains: int, runs: int, corner: str, budget: int) -> None:
+def test_a_design_keeps_its_budget(domains: int, runs: int, corner: Corner, budget: int) -> None:
     names = [f"d{number}" for number in range(domains)]
-    plan = design(names, runs=runs, budget_tokens=budget, corner=corner, levels=(1.0, 0.5))  # ty: ignore[invalid-argument-type]
+    plan = design(names, runs=runs, budget_tokens=budget, corner=corner, levels=(1.0, 0.5))
     spent = sum(run.tokens for run in plan.runs) + sum(run.tokens for run in best_runs(plan, uniform(domains), 3, 0))
     assert budget - (runs + 3) <= spent + runs + 3
     assert spent <= budget
@@ -88,9 +91,9 @@ def test_the_order_in_which_domains_are_named_does_not_matter() -> None:
         (["a", "b"], {"levels": (0.5,)}, "the largest is 1"),
     ],
 )
-def test_designs_that_cannot_be(names: list[str], more: dict, said: str) -> None:
+def test_designs_that_cannot_be(names: list[str], more: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        design(names, **{"runs": 12, "budget_tokens": 10**6} | more)
+        design(names, **({"runs": 12, "budget_tokens": 10**6} | more))
 
 
 def test_what_is_left_out_has_a_closed_form() -> None:
@@ -220,7 +223,7 @@ def test_scores_are_losses_upside_down() -> None:
 
 
 def test_targets_and_bounds_are_kept() -> None:
-    """The worst domain is best where nothing else is better; all on one domain where only that counts; within bounds."""
+    """No mixture has a better worst domain; what counts alone gets most; bounds hold."""
     truth, plan = planted(3, 4), plan_of(3, 24)
     runs = noisy(plan, truth, 0.001, 4)
     law = fit_law(runs, "exponential")
@@ -265,6 +268,6 @@ def test_a_power_of_the_tokens_is_recovered() -> None:
         (lambda: fit_laws(Runs(("a", "b"), ("a",), np.eye(2), np.ones(2), np.ones((2, 1))), "loss"), "at least 4"),
     ],
 )
-def test_what_cannot_be_is_said(make: object, said: str) -> None:
+def test_what_cannot_be_is_said(make: Callable[[], object], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        make()  # ty: ignore[call-non-callable]
+        make()
