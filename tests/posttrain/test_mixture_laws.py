@@ -92,8 +92,9 @@ def test_the_order_in_which_domains_are_named_does_not_matter() -> None:
     ],
 )
 def test_designs_that_cannot_be(names: list[str], more: dict[str, Any], said: str) -> None:
+    asked: dict[str, Any] = {"runs": 12, "budget_tokens": 10**6, **more}
     with pytest.raises(InputError, match=said):
-        design(names, **({"runs": 12, "budget_tokens": 10**6} | more))
+        design(names, **asked)
 
 
 def test_what_is_left_out_has_a_closed_form() -> None:

@@ -50,7 +50,8 @@ class Target:
         """The target of values (..., S), in their own units, shape (...)."""
         if self.goal == "worst":
             return self.sign * (self.sign * value_S).min(axis=-1)
-        return np.average(value_S, axis=-1, weights=self.weight_S)
+        weight_S = np.ones(value_S.shape[-1]) if self.weight_S is None else self.weight_S
+        return value_S @ (weight_S / weight_S.sum())
 
 
 def target_of(measure: Measure, goal: str, weights: Mapping[str, float], scored: Sequence[str]) -> Target:
