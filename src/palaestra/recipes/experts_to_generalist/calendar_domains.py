@@ -116,7 +116,10 @@ def _converted(body: str, reply: str) -> bool:
 def _roman(rng: Random) -> Task:
     asked = rng.randint(1, _LAST_ROMAN)
     parts = [table[int(digit)] for table, digit in zip(_ROMAN, f"{asked:04}", strict=True)]
-    steps = [f"{part}={int(digit) * 10 ** (3 - at)}" for at, (part, digit) in enumerate(zip(parts, f"{asked:04}", strict=True))]
+    steps = [
+        f"{part}={int(digit) * 10 ** (3 - at)}"
+        for at, (part, digit) in enumerate(zip(parts, f"{asked:04}", strict=True))
+    ]
     return Task("".join(parts), f"{asked}", [step for step in steps if not step.startswith("=")])
 
 

@@ -1,7 +1,7 @@
 """What a model knows of each domain: greedy replies to held-out prompts, checked, with intervals.
 
-A domain's accuracy has Wilson's interval (1927). The mean over domains counts each the same, and its interval recovers
-the variances from those of the domains (Zou and Donner, *Construction of confidence limits about effect measures*, 2008):
+A domain's accuracy has Wilson's interval (1927). The mean over domains counts each the same; its interval recovers the
+variances from those of the domains (Zou and Donner, *Construction of confidence limits about effect measures*, 2008):
 
     lower = mean - sqrt(sum over d of (p_d - l_d)^2) / D        and so above, with u_d - p_d
 

@@ -2,8 +2,8 @@
 
     add 47+38→85<end>
 
-It is an ordinary `PreTrainedTokenizerFast` with a chat template: every library that reads a folder of Hugging Face reads
-it. What it has no token for becomes `<unk>`.
+It is an ordinary `PreTrainedTokenizerFast` with a chat template: whatever reads a folder of Hugging Face reads it.
+What it has no token for becomes `<unk>`.
 """
 
 from __future__ import annotations

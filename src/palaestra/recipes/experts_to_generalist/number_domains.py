@@ -108,7 +108,9 @@ def _compare(rng: Random) -> Task:
     pairs = []
     for _ in range(_ITEMS):
         a = rng.randint(10, 99)
-        pairs.append((a, rng.choice((a, rng.randint(a // 10 * 10, a // 10 * 10 + 9), *rng.choices(range(10, 100), k=2)))))
+        pairs.append(
+            (a, rng.choice((a, rng.randint(a // 10 * 10, a // 10 * 10 + 9), *rng.choices(range(10, 100), k=2))))
+        )
     signs = ["=<>"[(a > b) - (a < b)] if a == b else "<>"[a > b] for a, b in pairs]
     return Task(
         " ".join(f"{a}?{b}" for a, b in pairs),

@@ -11,19 +11,21 @@ from palaestra.errors import InputError
 from palaestra.learn.backbone import libraries
 from palaestra.recipes.experts_to_generalist.letters import letter_tokenizer
 
-_HEAD = 26
+_HEAD = 64
 _WIDER = 8 / 3
 """Hidden units of a gated block: as many weights as a plain one of four times the width has (Shazeer, 2020)."""
 _STEP = 16
 
 
-def small_model(width: int = 208, layers: int = 6, *, heads: int | None = None, longest: int = 256, seed: int = 0) -> Any:  # noqa: ANN401 - of transformers
+def small_model(
+    width: int = 256, layers: int = 4, *, heads: int | None = None, longest: int = 256, seed: int = 0
+) -> Any:  # noqa: ANN401 - of transformers
     """A `LlamaForCausalLM` with random weights.
 
     Args:
         width: of the residual stream.
         layers: how many blocks.
-        heads: of attention; of about 26 columns each if left out.
+        heads: of attention; of about 64 columns each if left out.
         longest: the most tokens that it is made for.
         seed: of the weights; torch's own chance is left as it was.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from random import Random
-from string import ascii_lowercase as LETTERS
+from string import ascii_lowercase
 from typing import NamedTuple
 
 from palaestra.recipes.experts_to_generalist.domain import Domain, Task, number
@@ -45,14 +45,17 @@ def _logical(body: str, reply: str) -> bool:
 
 
 def _membership(rng: Random) -> Task:
-    members = rng.sample(LETTERS, _MEMBERS)
-    others = [letter for letter in LETTERS if letter not in members]
+    members = rng.sample(ascii_lowercase, _MEMBERS)
+    others = [letter for letter in ascii_lowercase if letter not in members]
     queries, answer = "", ""
     for _ in range(_QUERIES):
         inside = rng.random() < 1 / 2
         queries += rng.choice(members if inside else others)
         answer += "ny"[inside]
-    steps = [f"{query} {'in' if said == 'y' else 'not in'} {''.join(members)}" for query, said in zip(queries, answer, strict=True)]
+    steps = [
+        f"{query} {'in' if said == 'y' else 'not in'} {''.join(members)}"
+        for query, said in zip(queries, answer, strict=True)
+    ]
     return Task(f"{''.join(members)}?{queries}", answer, steps)
 
 
@@ -62,7 +65,7 @@ def _is_membership(body: str, reply: str) -> bool:
 
 
 def _look_up(rng: Random) -> Task:
-    keys = rng.sample(LETTERS, _PAIRS)
+    keys = rng.sample(ascii_lowercase, _PAIRS)
     values = rng.choices("0123456789", k=_PAIRS)
     wanted = rng.sample(range(_PAIRS), 2)
     steps = [f"{keys[at]} is number {at + 1},{keys[at]}={values[at]}" for at in wanted]
@@ -129,7 +132,9 @@ def _api(rng: Random) -> Task:
         (f"dim {room} {level}", _Call("lamp", (room, f"{level}"))),
         (f"wake me at {hour}:{minute:02}", _Call("alarm", (f"{hour}", f"{minute}"))),
     )[kind]
-    return Task(body, f"{call.name}({','.join(call.arguments)})", [f"{body.split(' ')[0]} is {call.name}", *_named(call)])
+    return Task(
+        body, f"{call.name}({','.join(call.arguments)})", [f"{body.split(' ')[0]} is {call.name}", *_named(call)]
+    )
 
 
 def _named(call: _Call) -> Sequence[str]:

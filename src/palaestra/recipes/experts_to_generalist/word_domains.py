@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 from random import Random
-from string import ascii_lowercase as LETTERS
-from string import digits as DIGITS
+from string import ascii_lowercase, digits
 
 from palaestra.recipes.experts_to_generalist.domain import Domain, Task, number, word, words
 
@@ -17,7 +17,7 @@ _RUNS, _RUN = (2, 4), (1, 4)
 
 
 def _reverse(rng: Random) -> Task:
-    asked = word(rng, LETTERS, 4, 6)
+    asked = word(rng, ascii_lowercase, 4, 6)
     steps = [f"{asked[at]} first:{asked[at::-1]}" for at in range(len(asked))]
     return Task(asked, asked[::-1], steps[1:])
 
@@ -27,22 +27,23 @@ def _reversed(body: str, reply: str) -> bool:
 
 
 def _shift(rng: Random) -> Task:
-    asked, by = word(rng, LETTERS, 3, 5), rng.randint(*_SHIFTS)
-    moved = "".join(LETTERS[(LETTERS.index(letter) + by) % 26] for letter in asked)
+    asked, by = word(rng, ascii_lowercase, 3, 5), rng.randint(*_SHIFTS)
+    moved = "".join(ascii_lowercase[(ascii_lowercase.index(letter) + by) % 26] for letter in asked)
     return Task(f"{asked}+{by}", moved, [f"{old} +{by} is {new}" for old, new in zip(asked, moved, strict=True)])
 
 
 def _shifted(body: str, reply: str) -> bool:
     asked, _, by = body.partition("+")
     return len(reply) == len(asked) and all(
-        new in LETTERS and (ord(new) - ord(old) - int(by)) % 26 == 0 for old, new in zip(asked, reply, strict=True)
+        new in ascii_lowercase and (ord(new) - ord(old) - int(by)) % 26 == 0
+        for old, new in zip(asked, reply, strict=True)
     )
 
 
 def _count(rng: Random) -> Task:
     length = rng.randint(5, 8)
     places = set(rng.sample(range(length), rng.randint(0, length - 2)))
-    others = LETTERS.translate(str.maketrans("", "", _VOWELS))
+    others = ascii_lowercase.translate(str.maketrans("", "", _VOWELS))
     asked = "".join(rng.choice(_VOWELS if at in places else others) for at in range(length))
     seen, steps = 0, []
     for at, letter in enumerate(asked):
@@ -64,11 +65,11 @@ def _distinct(rng: Random) -> Task:
 
 def _is_distinct(body: str, reply: str) -> bool:
     places = [body.find(letter) for letter in reply]
-    return set(reply) == set(body) and all(one < other for one, other in zip(places, places[1:], strict=False))
+    return set(reply) == set(body) and all(one < other for one, other in pairwise(places))
 
 
 def _turn(rng: Random) -> Task:
-    asked, by = word(rng, LETTERS, 5, 6), rng.randint(*_TURNS)
+    asked, by = word(rng, ascii_lowercase, 5, 6), rng.randint(*_TURNS)
     steps = [f"turn {at}:{asked[at:]}{asked[:at]}" for at in range(1, by + 1)]
     return Task(f"{asked}<{by}", asked[by:] + asked[:by], steps)
 
@@ -90,19 +91,19 @@ def _sort(rng: Random, symbols: str, least: int, most: int) -> Task:
 
 
 def _sort_digits(rng: Random) -> Task:
-    return _sort(rng, DIGITS, 4, 6)
+    return _sort(rng, digits, 4, 6)
 
 
 def _sort_letters(rng: Random) -> Task:
-    return _sort(rng, LETTERS, 3, 5)
+    return _sort(rng, ascii_lowercase, 3, 5)
 
 
 def _sorted(body: str, reply: str) -> bool:
-    return Counter(reply) == Counter(body) and all(one <= other for one, other in zip(reply, reply[1:], strict=False))
+    return Counter(reply) == Counter(body) and all(one <= other for one, other in pairwise(reply))
 
 
 def _continue(rng: Random) -> Task:
-    unit = "".join(rng.sample(LETTERS, rng.randint(2, 4)))
+    unit = "".join(rng.sample(ascii_lowercase, rng.randint(2, 4)))
     shown = rng.randint(len(unit) + 2, len(unit) + 5)
     endless = unit * 6
     return Task(
@@ -121,7 +122,7 @@ def _continued(body: str, reply: str) -> bool:
 def _code(rng: Random) -> Task:
     runs: list[tuple[str, int]] = []
     for _ in range(rng.randint(*_RUNS)):
-        letter = rng.choice([letter for letter in LETTERS if not runs or letter != runs[-1][0]])
+        letter = rng.choice([letter for letter in ascii_lowercase if not runs or letter != runs[-1][0]])
         runs.append((letter, rng.randint(*_RUN)))
     return Task(
         "".join(letter * count for letter, count in runs),
@@ -136,7 +137,7 @@ def _coded(body: str, reply: str) -> bool:
     return (
         "".join(f"{letter}{count}" for letter, count in runs) == reply
         and "".join(letter * int(count) for letter, count in runs) == body
-        and all(one != other for one, other in zip(letters, letters[1:], strict=False))
+        and all(one != other for one, other in pairwise(letters))
     )
 
 

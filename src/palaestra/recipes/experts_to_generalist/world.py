@@ -1,7 +1,7 @@
 """The world: its domains by name, their examples in three splits that share no prompt, and whether a reply is right.
 
-A prompt belongs to one split for ever, by a hash of its text: eight parts in ten train, one is for validation, one for
-the test. Same domain, split and seed: same examples. Not here: models (`small_model.py`) and their grades (`grading.py`).
+A prompt belongs to one split for ever, by a hash of its text: eight parts in ten train, one is for validation, one is
+for the test. Same domain, split and seed: same examples. Not here: models (`small_model.py`), grades (`grading.py`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def examples(domain: str, split: Split, count: int, seed: int, *, says: Says = "
     ]
 
 
-def mixture(split: Split, count: int, seed: int, *, says: Says = "answer", domains: Sequence[str] = ()) -> list[Example]:
+def mixture(
+    split: Split, count: int, seed: int, *, says: Says = "answer", domains: Sequence[str] = ()
+) -> list[Example]:
     """So many examples of each domain, of all of them unless some are named, in the order of a shuffle.
 
     Raises:
@@ -97,7 +99,9 @@ def score(domain: str, prompt: str, reply: str) -> bool:
     try:
         return asked.check(body, answer_in(reply))
     except (ValueError, IndexError, KeyError) as error:
-        raise InputError(f"found the prompt {prompt!r}, which is no question of the domain {domain}: {error}") from error
+        raise InputError(
+            f"found the prompt {prompt!r}, which is no question of the domain {domain}: {error}"
+        ) from error
 
 
 def world_table() -> str:
@@ -123,7 +127,7 @@ def _tasks(domain: Domain, split: Split, rng: Random) -> Iterator[Task]:
             seen.add(task.body)
         yield task
     raise InputError(
-        f"found no more prompts of the domain {domain.tag} for {split} after {len(seen)}, expected fewer to be asked for"
+        f"found {len(seen)} prompts of the domain {domain.tag} for {split} and no more, expected fewer to be asked for"
     )
 
 
