@@ -13,7 +13,7 @@ from random import Random
 from palaestra.recipes.experts_to_generalist.domain import Domain, Task, number
 
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FURTHEST = 14
+_FURTHEST = 9
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _COMMON = 2023
 """A year without a leap day, for dates that name none."""

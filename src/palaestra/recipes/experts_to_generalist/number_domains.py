@@ -9,9 +9,9 @@ from random import Random
 
 from palaestra.recipes.experts_to_generalist.domain import Domain, Task, listed, number
 
-_DIVISORS, _DIVIDENDS = (2, 5), (2, 49)
+_DIVISORS, _DIVIDENDS = (2, 5), (2, 29)
 _MODULI = (5, 9)
-_BITS = 6
+_BITS = 5
 _ITEMS = 3
 _GATES = {"&": "0001", "|": "0111", "^": "0110"}
 
@@ -49,7 +49,7 @@ def _subtracted(body: str, reply: str) -> bool:
 
 
 def _multiply(rng: Random) -> Task:
-    pairs = [(rng.randint(2, 9), rng.randint(2, 9)) for _ in range(_ITEMS)]
+    pairs = [(rng.randint(1, 9), rng.randint(1, 9)) for _ in range(2)]
     return Task(
         " ".join(f"{a}x{b}" for a, b in pairs),
         " ".join(f"{a * b}" for a, b in pairs),
@@ -58,7 +58,7 @@ def _multiply(rng: Random) -> Task:
 
 
 def _multiplied(body: str, reply: str) -> bool:
-    items = listed(reply, _ITEMS)
+    items = listed(reply, 2)
     return items is not None and all(
         number(item) == sum([int(pair[0])] * int(pair[2])) for pair, item in zip(body.split(" "), items, strict=True)
     )
@@ -142,7 +142,7 @@ def _bits(body: str, reply: str) -> bool:
 
 
 def _largest(rng: Random) -> Task:
-    numbers = [rng.randint(10, 99) for _ in range(4)]
+    numbers = [rng.randint(10, 99) for _ in range(3)]
     steps, best = [], numbers[0]
     for found in numbers[1:]:
         steps.append(f"{best} or {found}:{max(best, found)}")
@@ -158,10 +158,10 @@ def _is_largest(body: str, reply: str) -> bool:
 NUMBER_DOMAINS = (
     Domain("add", "addition", 90 * 90, _add, _added),
     Domain("sub", "subtraction", 90 * 91 // 2, _subtract, _subtracted),
-    Domain("mul", "three products of digits", (8 * 8) ** _ITEMS, _multiply, _multiplied),
-    Domain("div", "two divisions with remainder", (48 * 4) ** 2, _divide, _divided),
+    Domain("mul", "two products of digits", 9**4, _multiply, _multiplied),
+    Domain("div", "two divisions with remainder", (28 * 4) ** 2, _divide, _divided),
     Domain("mod", "two sums in modular arithmetic", sum(m**4 for m in range(5, 10)), _reduce, _reduced),
     Domain("cmp", "three comparisons", (90 * 90) ** _ITEMS, _compare, _compared),
     Domain("bit", "and, or, exclusive or of bits", 3 * 4**_BITS, _bitwise, _bits),
-    Domain("max", "the largest of four numbers", 90**4, _largest, _is_largest),
+    Domain("max", "the largest of three numbers", 90**3, _largest, _is_largest),
 )

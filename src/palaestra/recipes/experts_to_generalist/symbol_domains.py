@@ -13,9 +13,9 @@ from palaestra.recipes.experts_to_generalist.domain import Domain, Task, number
 _FORMULAS = 3
 _TRUE = {"T&T", "T|T", "T|F", "F|T", "T^F", "F^T"}
 _MEMBERS, _QUERIES = 4, 3
-_PAIRS = 4
+_PAIRS = 3
 _OPEN, _CLOSED = "([{", ")]}"
-_BRACKETS = (4, 7)
+_BRACKETS = (3, 6)
 _PEOPLE = ("ann", "bob", "eve", "joe", "kim", "max", "sue", "tom")
 _ROOMS = ("attic", "bath", "hall", "lab")
 _NAMES = "abcde"
@@ -193,7 +193,7 @@ def _programs() -> int:
 SYMBOL_DOMAINS = (
     Domain("log", "three formulas of logic", 48**_FORMULAS, _logic, _logical),
     Domain("set", "membership in a set", 26 * 25 * 24 * 23 * 26**_QUERIES, _membership, _is_membership),
-    Domain("kvp", "look-up of two keys", 26 * 25 * 24 * 23 * 10**_PAIRS * 12, _look_up, _looked_up),
+    Domain("kvp", "look-up of two keys", 26 * 25 * 24 * 10**_PAIRS * 6, _look_up, _looked_up),
     Domain("brk", "what closes the brackets", _bracket_prompts(), _brackets, _closes),
     Domain("api", "a request as a call of a toy API", 2 * 8 * 99 + 4 * 99 + 23 * 60, _api, _does),
     Domain("run", "what a small program prints", _programs(), _program, _printed),

@@ -12,12 +12,12 @@ from palaestra.recipes.experts_to_generalist.domain import Domain, Task, number,
 
 _VOWELS = "aeiou"
 _FEW = "abcdef"
-_SHIFTS, _TURNS = (1, 5), (1, 3)
-_RUNS, _RUN = (2, 4), (1, 4)
+_SHIFTS, _TURNS = (1, 3), (1, 2)
+_RUNS, _RUN = (2, 3), (1, 3)
 
 
 def _reverse(rng: Random) -> Task:
-    asked = word(rng, ascii_lowercase, 4, 6)
+    asked = word(rng, ascii_lowercase, 3, 5)
     steps = [f"{asked[at]} first:{asked[at::-1]}" for at in range(len(asked))]
     return Task(asked, asked[::-1], steps[1:])
 
@@ -27,7 +27,7 @@ def _reversed(body: str, reply: str) -> bool:
 
 
 def _shift(rng: Random) -> Task:
-    asked, by = word(rng, ascii_lowercase, 3, 5), rng.randint(*_SHIFTS)
+    asked, by = word(rng, ascii_lowercase, 3, 4), rng.randint(*_SHIFTS)
     moved = "".join(ascii_lowercase[(ascii_lowercase.index(letter) + by) % 26] for letter in asked)
     return Task(f"{asked}+{by}", moved, [f"{old} +{by} is {new}" for old, new in zip(asked, moved, strict=True)])
 
@@ -41,7 +41,7 @@ def _shifted(body: str, reply: str) -> bool:
 
 
 def _count(rng: Random) -> Task:
-    length = rng.randint(5, 8)
+    length = rng.randint(4, 6)
     places = set(rng.sample(range(length), rng.randint(0, length - 2)))
     others = ascii_lowercase.translate(str.maketrans("", "", _VOWELS))
     asked = "".join(rng.choice(_VOWELS if at in places else others) for at in range(length))
@@ -57,7 +57,7 @@ def _counted(body: str, reply: str) -> bool:
 
 
 def _distinct(rng: Random) -> Task:
-    asked = word(rng, _FEW, 5, 6)
+    asked = word(rng, _FEW, 4, 5)
     kept = "".join(dict.fromkeys(asked))
     steps = [f"{letter} {'old' if letter in asked[:at] else 'new'}" for at, letter in enumerate(asked)]
     return Task(asked, kept, steps)
@@ -69,7 +69,7 @@ def _is_distinct(body: str, reply: str) -> bool:
 
 
 def _turn(rng: Random) -> Task:
-    asked, by = word(rng, ascii_lowercase, 5, 6), rng.randint(*_TURNS)
+    asked, by = word(rng, ascii_lowercase, 4, 5), rng.randint(*_TURNS)
     steps = [f"turn {at}:{asked[at:]}{asked[:at]}" for at in range(1, by + 1)]
     return Task(f"{asked}<{by}", asked[by:] + asked[:by], steps)
 
@@ -91,11 +91,11 @@ def _sort(rng: Random, symbols: str, least: int, most: int) -> Task:
 
 
 def _sort_digits(rng: Random) -> Task:
-    return _sort(rng, digits, 4, 6)
+    return _sort(rng, digits, 3, 5)
 
 
 def _sort_letters(rng: Random) -> Task:
-    return _sort(rng, ascii_lowercase, 3, 5)
+    return _sort(rng, ascii_lowercase, 3, 4)
 
 
 def _sorted(body: str, reply: str) -> bool:
@@ -142,8 +142,8 @@ def _coded(body: str, reply: str) -> bool:
 
 
 def _with_two_consonants() -> int:
-    """Words of five to eight letters, at least two of them no vowels."""
-    return sum(26**n - n * 5 ** (n - 1) * 21 - 5**n for n in range(5, 9))
+    """Words of four to six letters, at least two of them no vowels."""
+    return sum(26**n - n * 5 ** (n - 1) * 21 - 5**n for n in range(4, 7))
 
 
 def _units() -> int:
@@ -152,13 +152,13 @@ def _units() -> int:
 
 
 WORD_DOMAINS = (
-    Domain("rev", "a word backwards", words(26, 4, 6), _reverse, _reversed),
-    Domain("cae", "letters moved on in the alphabet", 5 * words(26, 3, 5), _shift, _shifted),
+    Domain("rev", "a word backwards", words(26, 3, 5), _reverse, _reversed),
+    Domain("cae", "letters moved on in the alphabet", 3 * words(26, 3, 4), _shift, _shifted),
     Domain("vow", "how many vowels", _with_two_consonants(), _count, _counted),
-    Domain("ded", "each letter once, in order", words(6, 5, 6), _distinct, _is_distinct),
-    Domain("rot", "a word turned to the left", 3 * words(26, 5, 6), _turn, _turned),
-    Domain("srt", "digits sorted", words(10, 4, 6), _sort_digits, _sorted),
-    Domain("alp", "letters sorted", words(26, 3, 5), _sort_letters, _sorted),
+    Domain("ded", "each letter once, in order", words(6, 4, 5), _distinct, _is_distinct),
+    Domain("rot", "a word turned to the left", 2 * words(26, 4, 5), _turn, _turned),
+    Domain("srt", "digits sorted", words(10, 3, 5), _sort_digits, _sorted),
+    Domain("alp", "letters sorted", words(26, 3, 4), _sort_letters, _sorted),
     Domain("pat", "the next three of a pattern", _units(), _continue, _continued),
-    Domain("rle", "run lengths", sum(26 * 25 ** (n - 1) * 4**n for n in range(2, 5)), _code, _coded),
+    Domain("rle", "run lengths", sum(26 * 25 ** (n - 1) * 3**n for n in range(2, 4)), _code, _coded),
 )
