@@ -4,6 +4,7 @@
     exponential   log (L_d - floor_d) = c_d + a_d . w                 Ye et al., Data mixing laws (2024); losses only
     linear        s_d = c_d + a_d . w                                 Liu et al., RegMix (2024), by ridge regression
     quadratic     s_d = c_d + a_d . w + w' B_d w
+    curved        log (L_d - floor_d) = c_d + a_d . w + w' B_d w      losses only; where one domain alone is far off
 
 With runs of several sizes each has one more term, b_d log N, N being tokens: with the exponential law that is a power
 law, L_d = floor_d + exp(c_d + a_d . w) N^b_d. Coefficients are held back by a ridge (the constant is not). Ridge and
@@ -26,10 +27,13 @@ from numpy.typing import NDArray
 from palaestra.errors import InputError
 from palaestra.posttrain.mixture.simplex import Floats
 
-Name = Literal["constant", "exponential", "linear", "quadratic"]
+Name = Literal["constant", "exponential", "linear", "quadratic", "curved"]
 Measure = Literal["loss", "score"]
 """Whether less is better, or more."""
 
+LOGARITHMS = frozenset({"exponential", "curved"})
+"""Laws of the logarithm of a loss above a floor."""
+_BENT = frozenset({"quadratic", "curved"})
 LEAST_MIXTURES = 4
 RIDGES = tuple(10.0**power for power in range(-5, 4))
 """Times the number of runs; features are scaled to a mean square of one."""
@@ -83,7 +87,7 @@ class Features:
         """Shape (N, F); without a constant."""
         apart_ND = weight_ND - 1 / weight_ND.shape[1]
         parts = [apart_ND / self.scales[0] if self.law != "constant" else np.zeros((len(apart_ND), 1))]
-        if self.law == "quadratic":
+        if self.law in _BENT:
             one, other = np.triu_indices(weight_ND.shape[1])
             twice_F = np.where(one == other, 1.0, np.sqrt(2.0))  # so that the sum of squares is |x|^4
             parts.append(apart_ND[:, one] * apart_ND[:, other] * twice_F / self.scales[1])
@@ -117,12 +121,12 @@ class Law:
 
     def linear(self, value_RS: Floats) -> Floats:
         """To the scale on which the law is linear."""
-        return np.log(value_RS - self.floor_S) if self.name == "exponential" else value_RS
+        return np.log(value_RS - self.floor_S) if self.name in LOGARITHMS else value_RS
 
 
 def value_of(name: Name, linear: Floats, floor: Floats) -> Floats:
     """From the scale on which a law is linear to losses or scores."""
-    return floor + np.exp(np.minimum(linear, _MOST_LOG)) if name == "exponential" else linear
+    return floor + np.exp(np.minimum(linear, _MOST_LOG)) if name in LOGARITHMS else linear
 
 
 def fit_laws(runs: Runs, measure: Measure) -> tuple[Law, ...]:
@@ -134,16 +138,22 @@ def fit_laws(runs: Runs, measure: Measure) -> tuple[Law, ...]:
     mixtures = len(np.unique(runs.group_R()))
     if mixtures < LEAST_MIXTURES:
         raise InputError(f"found {mixtures} different mixtures with scores, expected at least {LEAST_MIXTURES}")
-    allowed = measure == "loss" and (runs.value_RS > 0).all()
-    straight = [fit_law(runs, name) for name in (("exponential", "linear") if allowed else ("linear",))]
-    straight.sort(key=lambda law: _error_R(law, runs).mean())
-    constant, quadratic = fit_law(runs, "constant"), fit_law(runs, "quadratic")
-    chosen = straight[0] if _clearly_better(straight[0], constant, runs) else constant
-    chosen = quadratic if _clearly_better(quadratic, chosen, runs) else chosen
-    others = sorted(
-        {id(law): law for law in (constant, *straight, quadratic)}.values(), key=lambda law: law is not chosen
-    )
-    return tuple(others)
+    logarithms = measure == "loss" and bool((runs.value_RS > 0).all())
+
+    def fitted(*names: Name) -> list[Law]:
+        """The one with the least error first."""
+        laws = [fit_law(runs, name) for name in names if logarithms or name not in LOGARITHMS]
+        return sorted(laws, key=lambda law: _error_R(law, runs).mean())
+
+    laws = [
+        *fitted("constant"),
+        *(straight := fitted("exponential", "linear")),
+        *(bent := fitted("quadratic", "curved")),
+    ]
+    chosen = laws[0]
+    for law in (straight[0], bent[0]):
+        chosen = law if _clearly_better(law, chosen, runs) else chosen
+    return tuple(sorted(laws, key=lambda law: law is not chosen))
 
 
 def relative_error(law: Law, runs: Runs) -> float:
@@ -168,7 +178,7 @@ def fit_law(runs: Runs, name: Name) -> Law:
     """One law, its ridge and floor chosen score by score."""
     features = Features.of(runs, name)
     ridge = Ridge(features.matrix(runs.weight_RD, runs.tokens_R), runs.group_R())
-    fit = ridge.fit(runs.value_RS, logarithms=name == "exponential")
+    fit = ridge.fit(runs.value_RS, logarithms=name in LOGARITHMS)
     error_S = np.sqrt(np.mean((fit.held_out_RN - runs.value_RS) ** 2, axis=0))
     return Law(
         name, runs.scored, features, fit.constant_N, fit.slope_FN, fit.ridge_N, fit.floor_N, fit.held_out_RN, error_S

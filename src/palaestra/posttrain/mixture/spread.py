@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palaestra.posttrain.mixture.law import Law, Ridge, Runs, value_of
+from palaestra.posttrain.mixture.law import LOGARITHMS, Law, Ridge, Runs, value_of
 from palaestra.posttrain.mixture.simplex import Floats
 
 _SURE = 1 - 1e-9
@@ -72,8 +72,8 @@ def refits(law: Law, runs: Runs, *, rounds: int, seed: int) -> Rounds:
     fits = []
     for place, residual_R in enumerate(residual_RS.T):
         linear_RB = fitted_RS[:, [place]] + residual_R[drawn_BR].T
-        value_RB = linear_RB if law.name != "exponential" else law.floor_S[place] + np.exp(linear_RB)
-        fits.append(ridge.fit(value_RB, logarithms=law.name == "exponential"))
+        value_RB = value_of(law.name, linear_RB, law.floor_S[place])
+        fits.append(ridge.fit(value_RB, logarithms=law.name in LOGARITHMS))
     return Rounds(
         law,
         np.stack([fit.constant_N for fit in fits], axis=1),
