@@ -72,9 +72,9 @@ class Plan(BaseModel):
 
 PLANS: dict[Size, Plan] = {
     "minute": Plan(
-        domains=("srt", "rev", "max"), width=64, layers=2, base_steps=60, expert_steps=60, methods=("linear", "ties"),
-        scales=(1.0,), distill_steps=48, distill_batch=24, base_rate=3e-3, expert_rate=3e-3, distill_rate=3e-3, seeds=1,
-        talk_steps=40, short_steps=4, validation=20, test=20, workers=1,
+        domains=("vow", "api", "run"), width=64, layers=2, base_steps=150, expert_steps=100, methods=("linear", "ties"),
+        scales=(1.0,), distill_steps=120, distill_batch=24, base_rate=4e-3, expert_rate=3e-3, distill_rate=3e-3,
+        seeds=1, talk_steps=30, short_steps=3, validation=20, test=60, workers=1,
     ),
     "ten-minutes": Plan(
         domains=("srt", "rev", "max", "ded", "pat", "kvp"), width=128, layers=3, base_steps=900, expert_steps=250,
