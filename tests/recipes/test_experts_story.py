@@ -1,4 +1,4 @@
-"""The story of many experts and one model, in its smallest size: every stage for real, on one core in a minute or so."""
+"""The story of many experts and one model in its smallest size: every stage for real, on one core."""
 
 from __future__ import annotations
 
