@@ -86,6 +86,7 @@ p2l.command("palaestra.cli.p2l_serve:serve")
 train = cyclopts.App(name="train", help="Models are taught, merged and distilled.")
 train.command("palaestra.cli.train_distill:distill")
 train.command("palaestra.cli.train_merge:merge")
+train.command("palaestra.cli.train_tools:tools")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")

@@ -39,6 +39,7 @@ SYSTEM = (
     '"Answer: " and the value that was asked for, "Answer: done" where something was to be changed, or '
     '"Answer: cannot" if the tools that you have cannot do it.'
 )
+_CITE = " Behind the answer, cite every document that it rests on by its name, as [name], and open it before."
 _MOST_CALLS = 7
 _TRIES = 200
 """Draws for one task before it is given up."""
@@ -98,7 +99,8 @@ class Task(BaseModel):
     @property
     def prompt(self) -> tuple[Message, ...]:
         """What a model is asked."""
-        return (Message.of("system", SYSTEM.format(about=self.about)), Message.of("user", self.request))
+        system = SYSTEM.format(about=self.about) + (_CITE if self.documents else "")
+        return (Message.of("system", system), Message.of("user", self.request))
 
     def tools(self, world: World) -> tuple[Tool, ...]:
         """The tools that are offered, in their order.
@@ -203,7 +205,7 @@ def drawn(world: World, template: Template, rng: Random, wording: int | None = N
         goal=None if same(start, program.state) else program.state, asked=found.asked,
         answer=None if found.asked is None else program.last[found.asked], solution=tuple(program.steps),
     )  # fmt: skip
-    return _named(task) if _fair(world, task, found) else None
+    return named(task) if _fair(world, task, found) else None
 
 
 class _Program:
@@ -241,8 +243,8 @@ def _fair(world: World, task: Task, found: Drawn) -> bool:
     return task.asked is None or task.minimal == 1 or fewest(world, task, 1) is None
 
 
-def _named(task: Task) -> Task:
-    """The task with an id of what it is; the same task has the same."""
+def named(task: Task) -> Task:
+    """The task with an id of what it is: the same task has the same."""
     said = json.dumps([task.world, task.request, task.start, task.kind], sort_keys=True)
     return task.model_copy(update={"id": f"{task.world}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"})
 
@@ -294,7 +296,7 @@ def _one(
         return None
     offered = [name for name in task.offered if split == "tool" or name not in kept_back]
     rng.shuffle(offered)
-    task = _named(task.model_copy(update={"split": split, "offered": tuple(offered)}))
+    task = named(task.model_copy(update={"split": split, "offered": tuple(offered)}))
     return _impossible(worlds, world, task, needs, rng) if impossible else task
 
 
@@ -309,11 +311,11 @@ def _impossible(worlds: Mapping[str, World], world: World, task: Task, needs: Ne
         kept_back = {name for of, name in needs.held_out if of == other.name and task.split != "tool"}
         offered = tuple(each.name for each in other.tools if each.name not in kept_back)
         foreign = {"world": other.name, "about": other.about, "start": other.start(rng), "offered": offered}
-        return _named(task.model_copy(update={**nothing, **foreign}))
+        return named(task.model_copy(update={**nothing, **foreign}))
     if task.asked is not None:  # an answer may be inferred in more ways than a search knows; a change must be made
         return None
     without = task.solution[-1].name
     left = task.model_copy(update={"offered": tuple(name for name in task.offered if name != without)})
     if not left.offered or not hopeless(world, left, task.minimal + _ROUND_ABOUT, _BUDGET):
         return None
-    return _named(left.model_copy(update=nothing))
+    return named(left.model_copy(update=nothing))

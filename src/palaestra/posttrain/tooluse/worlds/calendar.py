@@ -171,7 +171,7 @@ CALENDAR = World(
         Template("move", (
             'Move "{title}" to {day} at {hour}.',
             '"{title}" has to take place on {day}, {hour} o\'clock instead. Please move it.',
-            "Please reschedule the event \"{title}\": {day} at {hour}.",
+            'Please reschedule the event "{title}": {day} at {hour}.',
         ), _move),
         Template("when", (
             'At which hour does "{title}" begin?',

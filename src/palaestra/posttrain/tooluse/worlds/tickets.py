@@ -61,7 +61,7 @@ def ticket_owner(state: State, *, ticket: Ticket) -> Result:
 @tool
 def least_busy(state: State) -> Result:
     """Tell who has the fewest open tickets."""
-    count = {person: 0 for person in state["people"]}
+    count = dict.fromkeys(state["people"], 0)
     for each in state["tickets"].values():
         count[each["person"]] += each["status"] == "open"
     return {"person": min(state["people"], key=lambda person: count[person])}
