@@ -67,9 +67,8 @@ def _end(world: World, task: Task, steps: Sequence[Step]) -> str:
 def _wrong(world: World, task: Task) -> Iterator[tuple[Step, ...]]:
     for place, step in enumerate(task.solution):
         found = world.tool(step.name)
-        schema = {} if found is None else found.offered.parameters["properties"]
         for name, value in step.arguments.items():
-            for other in _others(task, schema.get(name, {}), name, value):
+            for other in _others(task, {} if found is None else found.schema(name), name, value):
                 wrong = Step(name=step.name, arguments={**step.arguments, name: other})
                 yield (*task.solution[:place], wrong, *task.solution[place + 1 :])
 

@@ -1,4 +1,4 @@
-"""What a run of tool-use data came to: success and economy by world and by the fewest calls, cards, a page of samples."""
+"""What a run of tool-use data came to: success by world and by the fewest calls, cards, a page of samples."""
 
 from __future__ import annotations
 
@@ -132,7 +132,8 @@ def said(found: Report) -> dict[str, Any]:
 def sample_line(one: Trajectory) -> dict[str, Any]:
     """A trajectory for eyes."""
     return {
-        "id": one.task.id, "domain": one.task.world, "prompt": one.task.request, "said": list(map(_plain, one.messages)),
+        "id": one.task.id, "domain": one.task.world, "prompt": one.task.request,
+        "said": list(map(_plain, one.messages)),
         "success": one.outcome.success, "economical": one.outcome.economical, "fault": one.failed or one.outcome.fault,
         "calls": one.outcome.calls, "fewest": one.outcome.minimal,
     }  # fmt: skip

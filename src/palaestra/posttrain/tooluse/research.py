@@ -93,13 +93,14 @@ def questions(world: World, corpus: Corpus, split: Split, held_out: float, seed:
     rng = Random(f"{seed} questions {split}")  # noqa: S311 - chance, no secret
     rng.shuffle(spans)
     for chain, first, last in spans:
-        task = _question(world, chain, first, last, rng.randrange(len(_WORDINGS)), split)
+        task = _question(world, chain, (first, last), rng.randrange(len(_WORDINGS)))
         if task is not None:
-            yield task
+            yield named(task.model_copy(update={"split": split}))
 
 
-def _question(world: World, chain: Chain, first: int, last: int, wording: int, split: Split) -> Task | None:
-    """The question from a chain's name of this place to another's; None where the search does not find the way."""
+def _question(world: World, chain: Chain, span: tuple[int, int], wording: int) -> Task | None:
+    """The question from one place of a chain to another; None where the search does not find the way."""
+    first, last = span
     phrase = chain.names[first] if first == 0 else _STARTS[first].format(chain.names[first])
     steps: list[Step] = []
     for place in range(first, last):
@@ -112,20 +113,9 @@ def _question(world: World, chain: Chain, first: int, last: int, wording: int, s
         steps.append(Step(name="search_documents", arguments={"query": query}))
         steps.append(Step(name="open_document", arguments={"document": chain.documents[place]}))
     answer = chain.names[last]
-    return named(
-        Task(
-            id="",
-            world=RESEARCH,
-            template=f"{last - first} documents",
-            wording=wording,
-            split=split,
-            about=world.about,
-            request=_WORDINGS[wording].format(phrase),
-            slots={"name": chain.names[first]},
-            offered=tuple(each.name for each in world.tools),
-            start={},
-            solution=tuple(steps),
-            answer=int(answer) if answer.isdigit() else answer,
-            documents=chain.documents[first:last],
-        )  # fmt: skip
-    )
+    return Task(
+        id="", world=RESEARCH, template=f"{last - first} documents", wording=wording, about=world.about,
+        request=_WORDINGS[wording].format(phrase), slots={"name": chain.names[first]},
+        offered=tuple(each.name for each in world.tools), start={}, solution=tuple(steps),
+        answer=int(answer) if answer.isdigit() else answer, documents=chain.documents[first:last],
+    )  # fmt: skip

@@ -1,10 +1,9 @@
-"""The fewest calls by which a task can be done, found without knowing how: breadth-first search over calls that a
-solver could know to make.
+"""The fewest calls by which a task can be done, found without knowing how: breadth first, over calls one could know.
 
 A call is informed if each of its arguments is one of a choice, stands in the request, or in an earlier result, under
 its own name or one that the world counts as the same. Calls that guess (an account's number that nobody has told) are
-none: without that, every look-up could be left out. The goal is the state, and that a result has shown the answer in the
-field that is asked for.
+none: without that, every look-up could be left out. The goal is the state, and that a result has shown the answer in
+the field that is asked for. What a clever solver infers from results without being shown it does not count.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ def _calls(world: World, tools: Sequence[Tool], state: State, known: Known) -> I
 
 def _pool(world: World, tool: Tool, name: str, known: Known) -> set[str]:
     """The values that an argument may have, as JSON."""
-    schema = tool.offered.parameters["properties"].get(name, {})  # ty: ignore[not-subscriptable]
+    schema = tool.schema(name)
     if "enum" in schema:
         return {json.dumps(choice) for choice in schema["enum"]}
     if "const" in schema:

@@ -3,9 +3,9 @@
     <tool_call>{"name": "find_item", "arguments": {"name": "lamp"}}</tool_call>
     <tool_result>{"item": "I-204"}</tool_result>
 
-The system's message lists the tools, a line of JSON each. What stands between the marks and is no call is kept as a call
-without a name, which whoever runs tools refuses with words; so a model learns what was wrong. Not here: endpoints, which
-have their own form (`gateway/wire.py`).
+The system's message lists the tools, a line of JSON each. What stands between the marks and is no call is kept as a
+call without a name, which whoever runs tools refuses with words; so a model learns what was wrong. Not here: endpoints,
+which have their own form (`gateway/wire.py`).
 """
 
 from __future__ import annotations

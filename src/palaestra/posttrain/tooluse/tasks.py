@@ -271,7 +271,9 @@ def tasks_of(
     while True:
         world = worlds[names[number % len(names)]]
         number += 1
-        impossible = rng.random() < no_tool
+        needed = [name for name in names if not worlds[name].by_heart]
+        if impossible := bool(needed) and rng.random() < no_tool:
+            world = worlds[rng.choice(needed)]
         for _ in range(_TRIES):
             task = _one(worlds, world, needs, split, rng, impossible=impossible)
             if task is not None and task.id not in seen:

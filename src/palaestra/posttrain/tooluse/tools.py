@@ -2,11 +2,11 @@
 
     state, result = run(tool, state, arguments)
 
-A state is a JSON value; a tool gets a copy of its own, and has nothing else: no file, no network, no clock, no chance. So
-the same calls from the same start end in the same state, which is what makes an outcome checkable. Whatever a model
-writes, a call ends in an answer to the model: an unknown name, arguments that are no JSON or do not fit, a thing that is
-not there. Schemas are made from the function's own annotations, so they cannot say something else (names are given to a
-model as in Schick et al., Toolformer, 2023; executable APIs as in Li et al., API-Bank, 2023).
+A state is a JSON value; a tool gets a copy of its own, and has nothing else: no file, no network, no clock, no chance.
+So the same calls from the same start end in the same state, which is what makes an outcome checkable. Whatever a model
+writes, a call ends in an answer to the model: an unknown name, arguments that are no JSON or do not fit, a thing that
+is not there. Schemas are made from the function's own annotations, so they cannot say something else (calls in text as
+in Schick et al., Toolformer, 2023; tools that run as in Li et al., API-Bank, 2023).
 
 Not here: which tools there are (`worlds/`), and what is asked (`tasks.py`).
 """
@@ -47,6 +47,11 @@ class Tool:
     offered: OfferedTool
     """As a model is told of it."""
 
+    def schema(self, name: str) -> dict[str, Any]:
+        """The JSON schema of an argument; empty where there is no such argument."""
+        properties: Any = self.offered.parameters.get("properties", {})
+        return properties.get(name, {})
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -59,15 +64,15 @@ class Ran:
 
 def tool(function: Callable[..., Result]) -> Tool:
     """A tool made of a function: `def name(state, *, argument: type, ...)`; its docstring is what models read."""
-    hints = get_type_hints(function, include_extras=True)
+    hints, name = get_type_hints(function, include_extras=True), getattr(function, "__name__", "")
     fields: dict[str, Any] = {}
-    for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
+    for argument, parameter in list(inspect.signature(function).parameters.items())[1:]:
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[name] = (hints[name], default)
+        fields[argument] = (hints[argument], default)
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-    model = create_model(function.__name__, __config__=strict, **fields)
+    model = create_model(name, __config__=strict, **fields)
     said = inspect.cleandoc(function.__doc__ or "")
-    return Tool(function.__name__, said, model, function, _offered(function.__name__, said, model))
+    return Tool(name, said, model, function, _offered(name, said, model))
 
 
 def run(tools: Iterable[Tool], state: State, name: str, arguments: str) -> tuple[State, Ran]:
@@ -92,16 +97,21 @@ def run(tools: Iterable[Tool], state: State, name: str, arguments: str) -> tuple
         return state, _failed("no_json", f"the arguments are no JSON object: {str(error)[:200]}")
     try:
         checked = found.arguments.model_validate_json(json.dumps(given))
-    except (ValidationError, ValueError) as error:
+    except ValueError as error:  # also of pydantic
         return state, _failed("arguments", _fault(error))
+    return _ran(found, state, {field: getattr(checked, field) for field in type(checked).model_fields})
+
+
+def _ran(found: Tool, state: State, arguments: dict[str, Any]) -> tuple[State, Ran]:
+    """Run a tool with arguments that fit."""
     after = copy.deepcopy(state)
     try:
-        value = found.function(after, **{field: getattr(checked, field) for field in type(checked).model_fields})
+        value = found.function(after, **arguments)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ToolError as error:
         return state, _failed("refused", str(error))
     except Exception as error:  # noqa: BLE001 - a tool's fault is an answer to the model, never the end of a run
-        return state, _failed("broken", f"{name} failed: {type(error).__name__}")
+        return state, _failed("broken", f"{found.name} failed: {type(error).__name__}")
     if len(text) > _LONGEST:
         return state, _failed("refused", f"the answer has {len(text)} characters, more than {_LONGEST}")
     return after, Ran(text, value)

@@ -1,9 +1,9 @@
 """What a toy world is: tools over one state, and templates of tasks whose right end is known by construction.
 
 A template draws what a task is about, and runs the program that solves it by `call`; the calls are the solution, the
-state they leave is the goal, and a field of the last result is the answer where one is asked for. Names of arguments and
-of fields in results agree (an `account` is an account in both), so that it can be told which calls a solver could know
-to make (`search.py`).
+state they leave is the goal, and a field of the last result is the answer where one is asked for. Names of arguments
+and of fields in results agree (an `account` is an account in both), so that it can be told which calls a solver could
+know to make (`search.py`).
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ def _start(rng: Random) -> State:
     numbers = rng.sample(range(10, 99), 6)
     tickets = {
         f"T-{number}": {
-            "topic": topic, "person": people[min(place, 2) if place < 4 else rng.randrange(3)], "status": "open",
+            "topic": topic, "person": rng.choice(people[:3]), "status": "open",
             "priority": "normal", "comments": [],
         }
-        for place, (number, topic) in enumerate(zip(numbers, topics, strict=True))
+        for number, topic in zip(numbers, topics, strict=True)
     }  # fmt: skip
     return {"people": people, "tickets": tickets}
 
