@@ -154,13 +154,13 @@ def normalised(text: str) -> str:
 
 
 def right_answer(answer: str | float, said: str) -> bool:
-    """Whether what was said is this value: a number up to rounding and one unit behind it, a text up to case."""
+    """Whether what was said is this value: a number up to four digits behind the point, a text up to case."""
     if isinstance(answer, str):
         return normalised(answer) == normalised(said)
     found = _NUMBER.findall(said)
     if len(found) != 1 or len(_NUMBER.sub("", said).split()) > 1:
         return False
-    return math.isclose(float(found[0].replace(",", "")), answer, rel_tol=1e-6, abs_tol=1e-6)
+    return math.isclose(float(found[0].replace(",", "")), answer, rel_tol=1e-9, abs_tol=5e-5)
 
 
 def _matches(task: Task, said: str | None, answer: str | None) -> bool:
