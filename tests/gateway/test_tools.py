@@ -106,5 +106,7 @@ def test_the_scripted_model_calls_once_and_repeats_what_it_is_told() -> None:
     called = asyncio.run(complete(model, ASKED))
     assert (called.text, called.calls[0].name) == ("", "weather")
     assert json.loads(called.calls[0].arguments) == {"town": "Arvo", "days": 3}
-    assert asyncio.run(complete(model, ASKED, CALLED, TOLD)).text == "sun"
-    assert asyncio.run(complete(model, Message.of("user", "Sing!"))).text.startswith("I cannot")
+    assert asyncio.run(complete(model, ASKED, CALLED, TOLD)).text == "Answer: sun"
+    told = Message(role="tool", content=(ToolResultPart(call_id="a", text='{"degrees": 4}'),))
+    assert asyncio.run(complete(model, ASKED, CALLED, told)).text == "Answer: 4"
+    assert asyncio.run(complete(model, Message.of("user", "Sing!"))).text.endswith("Answer: cannot")

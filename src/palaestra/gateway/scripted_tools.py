@@ -3,7 +3,7 @@
 The tool is the one whose name and description share most words with the request, none where none is shared. Texts of
 its arguments are taken from the request where it quotes them, else from its names and words with digits, in their
 order; numbers likewise; a choice is the first that the request names. Its faults are those of hasty models: it never
-looks a thing up first, and repeats the result instead of answering.
+looks a thing up first, and takes a result for the answer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from palaestra.gateway.offers import OfferedTool
@@ -35,9 +36,15 @@ def called(messages: Sequence[Message], tools: Sequence[OfferedTool]) -> tuple[T
 
 
 def told(messages: Sequence[Message]) -> str:
-    """What the last tool said; where none was called, that it cannot be done."""
+    """What the last tool said, of a single field its value; where none was called, that it cannot be done."""
     said = [part.text for message in messages for part in message.content if isinstance(part, ToolResultPart)]
-    return said[-1] if said else "I cannot do this with the tools that I have."
+    if not said:
+        return "I cannot do this with the tools that I have.\nAnswer: cannot"
+    with suppress(ValueError):
+        value = json.loads(said[-1])
+        if isinstance(value, dict) and len(value) == 1 and "error" not in value:
+            return f"Answer: {next(iter(value.values()))}"
+    return f"Answer: {said[-1]}"
 
 
 def _asked(messages: Sequence[Message]) -> str:

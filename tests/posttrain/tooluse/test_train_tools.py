@@ -93,7 +93,7 @@ def test_scripted_data_is_right_and_the_same_twice(tmp_path: Path, capsys: pytes
     assert typed == {"text", "tool_call", "tool_result"}
     page = (tmp_path / "page.html").read_text()
     assert "By the fewest calls" in page
-    assert all(name in page for name in ("find_account", "delete_file", "open_document"))
+    assert all(name in page for name in ("find_account", "search_documents", "open_document"))
     card = (tmp_path / "one" / "rl" / "README.md").read_text()
     assert "tools held out: bank." in card
     assert tools(tmp_path / "two", *SMALL, "--research", "5") == 0
