@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 Answer = Callable[[dict[str, Any], int], tuple[int, Any]]
-"""From the request's body and how often it came before to a status and a text (or an error)."""
+"""From the request's body and how often it came before to a status and a text, a whole message, or an error."""
 
 
 def echo(body: dict[str, Any], _: int) -> tuple[int, str]:
@@ -54,10 +54,11 @@ class Till:
 
             def _reply(self, status: int, said: Any) -> None:
                 if status == 200:
+                    message = said if isinstance(said, dict) else {"role": "assistant", "content": said}
                     reply = {
                         "id": "1", "object": "chat.completion", "created": 1, "model": "m",
                         "choices": [
-                            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}
+                            {"index": 0, "finish_reason": "stop", "message": message}
                         ],
                         "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
                     }  # fmt: skip

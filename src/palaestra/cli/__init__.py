@@ -92,6 +92,7 @@ train.command("palaestra.cli.train_sft:sft")
 train.command("palaestra.cli.train_data:data")
 train.command("palaestra.cli.train_mixture:mixture")
 train.command("palaestra.cli.train_experts:experts")
+train.command("palaestra.cli.train_tools:tools")
 
 models = cyclopts.App(name="models", help="The contestants of a models.toml.")
 models.command("palaestra.cli.models:list_models", name="list")

@@ -20,8 +20,10 @@ from typing import Any, Self
 from pydantic import Field, PrivateAttr
 
 from palaestra.errors import BookError, InputError
-from palaestra.gateway.client import Likely, Sampling
-from palaestra.schema import ErrorRecord, Message, ModelSpec
+from palaestra.gateway.client import Sampling
+from palaestra.gateway.offers import OfferedTool
+from palaestra.gateway.wire import Likely
+from palaestra.schema import ErrorRecord, Message, ModelSpec, TextPart, ToolCallPart
 from palaestra.schema.record import Struct
 
 
@@ -38,6 +40,8 @@ class Call(Struct):
     top_logprobs: int | None = None
     draw: int = Field(default=0, ge=0)
     """Tells apart requests that are meant to be made again: the first sample, the second one."""
+    tools: tuple[OfferedTool, ...] = ()
+    """What the model may call."""
     _key: tuple[ModelSpec, str] | None = PrivateAttr(default=None)
 
     def key(self, spec: ModelSpec) -> str:
@@ -55,6 +59,7 @@ class Call(Struct):
             seed=self.seed,
             top_logprobs=self.top_logprobs,
             idempotency_key=key,
+            tools=self.tools,
         )
 
 
@@ -68,6 +73,7 @@ class Reply(Struct):
     cost: float | None = None
     seconds: float = 0.0
     likely: tuple[Likely, ...] = ()
+    calls: tuple[ToolCallPart, ...] = ()
     error: ErrorRecord | None = None
 
 
@@ -88,9 +94,18 @@ def _hashed(spec: ModelSpec, call: Call) -> str:
         call.seed,
         call.top_logprobs,
         call.draw,
-        [[message.role, message.text] for message in call.messages],
+        [_sent(message) for message in call.messages],
     ]
+    if call.tools:
+        sent.append([tool.sent() for tool in call.tools])
     return hashlib.sha256(json.dumps(sent, ensure_ascii=False).encode()).hexdigest()
+
+
+def _sent(message: Message) -> list[Any]:
+    """What of a message makes the request what it is; texts as ever, so that books of earlier versions still serve."""
+    if all(isinstance(part, TextPart) for part in message.content):
+        return [message.role, message.text]
+    return [message.role, *(part.model_dump(mode="json") for part in message.content)]
 
 
 class Order(Struct):

@@ -24,8 +24,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from palaestra.errors import InputError, MissingPartError, ModelError
 from palaestra.gateway import scripted
 from palaestra.gateway.local import LocalWorker, slots
+from palaestra.gateway.offers import OfferedTool
 from palaestra.gateway.prompt import conversation, fill
-from palaestra.schema import ErrorKind, ErrorRecord, Message, ModelSpec, Usage
+from palaestra.gateway.wire import Likely, Progress, likely_tokens, take, tool_calls
+from palaestra.schema import ErrorKind, ErrorRecord, Message, ModelSpec, ToolCallPart, Usage
 
 _LONGEST_DETAIL = 500
 _SERVER_ERROR = 500
@@ -64,6 +66,8 @@ class Sampling:
     """How many of the likeliest tokens to report at each place; only for `complete`."""
     idempotency_key: str | None = None
     """Sent as a header: an endpoint that knows it does not bill the same request twice."""
+    tools: tuple[OfferedTool, ...] = ()
+    """What the model may call; only for `complete`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,6 @@ class Completion:
     total_s: float
 
 
-Likely = tuple[tuple[str, float], ...]
-"""The likeliest tokens at one place, with their log probabilities."""
-
-
 @dataclass(frozen=True, slots=True)
 class Whole:
     """A whole answer. `likely` holds the likeliest tokens of each place, where they were asked for and are given."""
@@ -87,15 +87,8 @@ class Whole:
     text: str
     completion: Completion
     likely: tuple[Likely, ...] = ()
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What is known of an answer while it comes."""
-
-    finish_reason: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    calls: tuple[ToolCallPart, ...] = ()
+    """The tools that it calls; their arguments are as the model wrote them."""
 
 
 Deltas = AsyncGenerator[str]
@@ -163,7 +156,7 @@ class Gateway:
             ModelError: it did not answer, or broke off. Text that came before has been yielded.
         """
         spec, characters = self._specs[name], _Characters()
-        asked, progress, first = time.monotonic(), _Progress(), None
+        asked, progress, first = time.monotonic(), Progress(), None
         async with aclosing(self._deltas(spec, messages, sampling or Sampling(), progress)) as deltas:
             while (piece := await self._next(deltas, asked, begun=first is not None)) is not None:
                 first = first or time.monotonic()
@@ -186,17 +179,18 @@ class Gateway:
             ModelError: it did not answer, or not in `total_s`.
         """
         spec, sampling, asked = self._specs[name], sampling or Sampling(), time.monotonic()
-        progress = _Progress()
+        progress = Progress()
         try:
             async with asyncio.timeout(self.settings.total_s):
                 if spec.endpoint.startswith("scripted:"):
                     pieces = [piece async for piece in self._scripted(spec, messages, sampling, progress)]
-                    text, likely = "".join(pieces), ()
+                    calls = scripted.calls(scripted.Script.parse(spec.endpoint[9:]), messages, sampling.tools)
+                    text, likely = "" if calls else "".join(pieces), ()
                 else:
                     async with self._places[spec.endpoint]:
                         with _as_model_errors():
                             answer = await self._open(spec, messages, sampling, stream=False)
-                        text, likely = _take(answer, progress), _likely(answer)
+                        text, likely, calls = take(answer, progress), likely_tokens(answer), tool_calls(answer)
         except TimeoutError as error:
             raise _failure("timeout", f"no end in {self.settings.total_s:g} s") from error
         if not text and progress.finish_reason is None:
@@ -204,7 +198,8 @@ class Gateway:
                 "interrupted", "the endpoint does not speak the protocol: neither a text nor a reason to stop"
             )
         took = time.monotonic() - asked
-        return Whole(_mended(text), Completion(_usage(spec, progress), progress.finish_reason, took, took), likely)
+        ended = Completion(_usage(spec, progress), progress.finish_reason, took, took)
+        return Whole(_mended(text), ended, likely, calls)
 
     async def _next(self, deltas: Deltas, asked: float, *, begun: bool) -> str | None:
         """The next piece of text, None at the end. The waiting for it is timed, not what the caller does with it."""
@@ -219,7 +214,7 @@ class Gateway:
             raise _failure("timeout", late) from error
 
     async def _deltas(
-        self, spec: ModelSpec, messages: Sequence[Message], sampling: Sampling, progress: _Progress
+        self, spec: ModelSpec, messages: Sequence[Message], sampling: Sampling, progress: Progress
     ) -> Deltas:
         if spec.endpoint.startswith("scripted:"):
             async for piece in self._scripted(spec, messages, sampling, progress):
@@ -229,14 +224,14 @@ class Gateway:
             with _as_model_errors():
                 async with await self._open(spec, messages, sampling) as chunks:
                     async for chunk in chunks:
-                        text = _take(chunk, progress)
+                        text = take(chunk, progress)
                         if text:
                             yield text
         if progress.finish_reason is None:
             raise _failure("interrupted", "the stream ended before the model said that it had finished")
 
     async def _scripted(
-        self, spec: ModelSpec, messages: Sequence[Message], sampling: Sampling, progress: _Progress
+        self, spec: ModelSpec, messages: Sequence[Message], sampling: Sampling, progress: Progress
     ) -> Deltas:
         script = scripted.Script.parse(spec.endpoint.partition(":")[2])
         words = 0
@@ -264,9 +259,13 @@ class Gateway:
         given = {name: value for name, value in options.items() if value is not None}
         sent = conversation(spec, messages)
         if spec.template is None:
+            if sampling.tools:
+                given["tools"] = [tool.sent() for tool in sampling.tools]
             if sampling.top_logprobs is not None:
                 given |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
             return await client.chat.completions.create(messages=cast("Any", sent), **given)
+        if sampling.tools:
+            raise _failure("refused", "a base model with a template cannot be offered tools")
         if sampling.top_logprobs is not None:
             given["logprobs"] = sampling.top_logprobs
         try:
@@ -287,33 +286,6 @@ class Gateway:
                 base_url=url, api_key=key, timeout=waits, max_retries=self.settings.retries
             )
         return self._clients[url, key]
-
-
-def _take(chunk: Any, progress: _Progress) -> str:  # noqa: ANN401 - a chunk of either protocol
-    """Note what a chunk says about the answer, and return its text."""
-    if (usage := getattr(chunk, "usage", None)) is not None:
-        progress.input_tokens = getattr(usage, "prompt_tokens", None)
-        progress.output_tokens = getattr(usage, "completion_tokens", None)
-    choices = getattr(chunk, "choices", None)
-    if not isinstance(choices, list) or not choices:
-        return ""
-    progress.finish_reason = getattr(choices[0], "finish_reason", None) or progress.finish_reason
-    message = getattr(choices[0], "delta", None) or getattr(choices[0], "message", None)
-    said = getattr(message, "content", None) or getattr(choices[0], "text", None)
-    return said if isinstance(said, str) else ""
-
-
-def _likely(answer: Any) -> tuple[Likely, ...]:  # noqa: ANN401 - an answer of either protocol
-    """The likeliest tokens of each place, from either protocol; empty where the endpoint gives none."""
-    choices = getattr(answer, "choices", None)
-    given = getattr(choices[0], "logprobs", None) if choices else None
-    if given is None:
-        return ()
-    said = given.model_dump()  # llama.cpp has objects in both protocols, OpenAI's /completions has a dictionary a place
-    if said.get("content"):
-        places = [place["top_logprobs"] for place in said["content"]]
-        return tuple(tuple((token["token"], token["logprob"]) for token in place) for place in places)
-    return tuple(tuple(place.items()) for place in said.get("top_logprobs") or ())
 
 
 @contextmanager
@@ -355,7 +327,7 @@ def _is_transport(error: Exception) -> bool:
     return isinstance(error, OSError | EOFError) or type(error).__module__.startswith(("httpx", "httpcore"))
 
 
-def _usage(spec: ModelSpec, progress: _Progress) -> Usage:
+def _usage(spec: ModelSpec, progress: Progress) -> Usage:
     """Tokens as the endpoint reports them, and what they cost; unknown where it reports none."""
     tokens_in, tokens_out = progress.input_tokens, progress.output_tokens
     if tokens_in is None or tokens_out is None:

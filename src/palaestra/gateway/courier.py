@@ -139,6 +139,7 @@ class Courier:
             cost=usage.cost,
             seconds=round(end.total_s, 3),
             likely=whole.likely,
+            calls=whole.calls,
         ).model_dump_json()
         if not self._come:
             asyncio.get_running_loop().call_later(_TOGETHER, self._write)

@@ -12,6 +12,9 @@
                those numbers of 1 to 7 whose rule in `CRITERIA_RULES` holds; any other question is answered with its
                three longest words, which make a short name
 
+    tools      calls the tool of those it is offered that fits the request best by its words, with arguments that it
+               picks out of the request, and repeats what the tool says: `scripted_tools.py`
+
 The same messages and seed bring the same answer. An answer never names the model.
 """
 
@@ -26,10 +29,11 @@ from functools import cache
 from urllib.parse import parse_qsl
 
 from palaestra.errors import InputError, ModelError
-from palaestra.gateway import scripted_judge
-from palaestra.schema import ErrorRecord, Message
+from palaestra.gateway import scripted_judge, scripted_tools
+from palaestra.gateway.offers import OfferedTool
+from palaestra.schema import ErrorRecord, Message, ToolCallPart
 
-_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty", "criteria", scripted_judge.NAME)
+_BEHAVIOURS = ("echo", "markdown", "fail", "silent", "empty", "criteria", scripted_judge.NAME, scripted_tools.NAME)
 _QUOTED = re.compile(r"<prompt>\n(.*)\n</prompt>", re.DOTALL)
 CRITERIA_RULES: tuple[re.Pattern[str], ...] = (
     re.compile(r"[0-9]"),
@@ -126,6 +130,11 @@ async def stream(script: Script, messages: Sequence[Message], seed: int | None) 
             await asyncio.sleep(script.delay)
 
 
+def calls(script: Script, messages: Sequence[Message], tools: Sequence[OfferedTool]) -> tuple[ToolCallPart, ...]:
+    """The tools that the answer calls; none of other behaviours than `tools`."""
+    return scripted_tools.called(messages, tools) if script.behaviour == scripted_tools.NAME else ()
+
+
 def count_words(text: str) -> int:
     """The tokens of a scripted model are words."""
     return len(text.split())
@@ -141,6 +150,8 @@ def _pieces(script: Script, messages: Sequence[Message], seed: int | None) -> li
         return [scripted_judge.reply(script.judge, marked[-1], seed, before)]
     if script.behaviour == "criteria":
         return re.findall(r"\S+\s*", _labelled(last))
+    if script.behaviour == scripted_tools.NAME:
+        return re.findall(r"\S+\s*", scripted_tools.told(messages))
     if script.behaviour == "echo":
         return re.findall(r"\S+\s*", last)
     rng = random.Random(f"{seed} {last}")  # noqa: S311 - a script, not a secret
