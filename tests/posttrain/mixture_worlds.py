@@ -49,7 +49,7 @@ class PlantedTrial:
     """A file: a line for each time, at the start."""
     seconds: float = 0.0
     fails: str = ""
-    """The domain that, by itself, makes it fail; `kill` in place of a message ends the process."""
+    """The domain that, by itself, makes it fail, or `all`; `kill` in place of a message ends the process."""
     how: str = "raise"
 
     def __call__(self, weights: Mapping[str, float], tokens: int, seed: int) -> dict[str, float]:
@@ -57,7 +57,7 @@ class PlantedTrial:
         with Path(self.asked).open("a") as file:
             file.write(f"{seed}\n")
         time.sleep(self.seconds)
-        if self.fails and weights[self.fails] == 1:
+        if self.fails and (self.fails == "all" or weights[self.fails] == 1):
             if self.how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.how == "nan":

@@ -88,11 +88,21 @@ def test_an_experiment_goes_on_without_what_failed_and_says_so(tmp_path: Path) -
 
 
 def test_where_every_run_fails_the_reason_is_given(tmp_path: Path) -> None:
+    trial = PlantedTrial(str(tmp_path / "asked"), fails="all")
+    with pytest.raises(InputError, match="none of 12 small runs; the first: ValueError: the disk is full"):
+        run_mixture(trial, NAMES, CONFIG, tmp_path, workers=2)
+
+
+def test_what_failed_before_is_made_once_more(tmp_path: Path) -> None:
+    """A disk that was full, a machine that had no memory: the next call may fare better."""
+    first, second = CONFIG.design(NAMES).runs[:2]
     journal = Journal(tmp_path)
-    for one in CONFIG.design(NAMES).runs:
-        journal.write(Ended(one, Outcome(error="OutOfMemory: no room")))
-    with pytest.raises(InputError, match="none of 12 small runs; the first: OutOfMemory: no room"):
-        run_mixture(PlantedTrial(str(tmp_path / "asked")), NAMES, CONFIG, tmp_path)
+    journal.write(Ended(first, Outcome(error="OutOfMemory: no room")))
+    journal.write(Ended(second, tried(PlantedTrial(str(tmp_path / "before")), second)))
+    ended = make_runs([first, second], PlantedTrial(str(tmp_path / "asked")), Journal(tmp_path))
+    assert all(one.outcome.scores for one in ended)
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1
+    assert len(Journal(tmp_path).ended) == 2
 
 
 def test_scores_of_other_domains_are_a_failure(tmp_path: Path) -> None:

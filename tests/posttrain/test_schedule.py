@@ -80,7 +80,7 @@ def test_a_domain_without_weight_gets_nothing() -> None:
 def test_headroom_gives_more_to_what_is_far_and_a_floor_to_what_is_done() -> None:
     room = Headroom({"far": 1.0, "near": 1.0, "done": 0.9}, {"far": 0.0, "near": 0.0, "done": 0.2}, patience=9)
     for _ in range(6):
-        weights = room.measured({"far": 0.1, "near": 0.8, "done": 0.95})
+        weights = room.measured({"far": 0.1, "near": 0.8, "done": 0.95, "another": 0.3})
     assert weights["far"] > weights["near"] >= FLOOR
     assert weights["done"] == FLOOR
     assert room.converged >= {"done"}
@@ -93,9 +93,31 @@ def test_a_domain_that_stands_still_has_converged() -> None:
     assert not room.converged
     room.measured({"a": 0.4})
     assert room.converged == {"a"}
+    room.measured({"a": 0.6})  # a new best brings it back
+    assert not room.converged
+    room.measured({"a": 0.5})
+    room.measured({"a": 0.5})
     again = Headroom({"a": 1.0}, {"a": 0.0}, patience=2)
     again.restore(room.state())
     assert again.converged == {"a"}
+
+
+def test_a_hard_domain_that_has_not_gained_yet_is_not_given_up() -> None:
+    room = Headroom({"hard": 1.0, "easy": 1.0}, {"hard": 0.0, "easy": 0.0})
+    for _ in range(8):
+        weights = room.measured({"hard": 0.0, "easy": 0.9})
+    assert "hard" not in room.converged
+    assert weights["hard"] > weights["easy"]
+
+
+def test_one_lucky_look_is_no_arrival_and_who_falls_back_is_not_there() -> None:
+    room = Headroom({"a": 0.9}, {"a": 0.1}, patience=9)
+    room.measured({"a": 0.9})
+    assert not room.converged
+    room.measured({"a": 0.9})
+    assert room.converged == {"a"}
+    room.measured({"a": 0.3})
+    assert not room.converged
 
 
 def test_the_share_that_is_kept() -> None:

@@ -44,6 +44,7 @@ def test_the_likeliest_tokens_are_told_with_their_log_probabilities(folders: dic
     assert told.logprob_NK.shape == (len(whole), 5)
     torch.testing.assert_close(told.logprob_NK, whole.gather(1, told.token_NK), atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(told.logprob_NK, whole.topk(5).values, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(told.rest_N, (1 - told.logprob_NK.exp().sum(1)).log(), atol=1e-4, rtol=1e-4)
 
 
 def test_an_adapter_is_its_base_with_the_changes_in_it(folders: dict[str, str], tmp_path: Path) -> None:
@@ -70,6 +71,29 @@ def test_an_adapter_is_its_base_with_the_changes_in_it(folders: dict[str, str], 
     torch.testing.assert_close(teachers["plain"](ROWS).logprob_NK, expected(folders["one"]), atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"use_dora": True}, "use_dora"),
+        ({"modules_to_save": ["norm"]}, "modules_to_save"),
+        ({"rank_pattern": {"q_proj": 4}}, "rank_pattern"),
+        ({"bias": "lora_only"}, "bias"),
+        ({"target_modules": ["embed_tokens", "q_proj"]}, "lora_embedding_A"),
+    ],
+)
+def test_an_adapter_that_is_more_than_plain_lora_is_refused(
+    more: dict[str, Any], said: str, folders: dict[str, str], tmp_path: Path
+) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    settings: dict[str, Any] = {"task_type": "CAUSAL_LM", "r": 2, "target_modules": ["q_proj"]} | more
+    base = AutoModelForCausalLM.from_pretrained(folders["one"])
+    get_peft_model(base, LoraConfig(**settings)).save_pretrained(str(tmp_path / "adapter"))
+    with pytest.raises(InputError, match=said):
+        Folders({"odd": str(tmp_path / "adapter")}, folders["student"])
+
+
 def broken(kind: str, folders: dict[str, str], tmp_path: Path) -> str:
     if kind == "vocabulary":
         return small_model(tmp_path / "other", characters="abc")
@@ -85,9 +109,27 @@ def broken(kind: str, folders: dict[str, str], tmp_path: Path) -> str:
         tensors = load_file(weights)
         tensors["model.norm.weight"][0] = torch.inf
         save_file(tensors, weights)
+    elif kind in {"a tensor too few", "a tensor too many"}:
+        from safetensors.torch import load_file, save_file
+
+        tensors = load_file(weights)
+        if kind == "a tensor too few":
+            del tensors["model.layers.1.mlp.up_proj.weight"]
+        else:
+            tensors["model.layers.9.mlp.up_proj.weight"] = tensors["model.layers.1.mlp.up_proj.weight"].clone()
+        save_file(tensors, weights)
+    elif kind == "wider":
+        import json as json_text
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        model.resize_token_embeddings(64)
+        model.save_pretrained(folder)
+        assert json_text.loads((folder / "config.json").read_text())["vocab_size"] == 64
     elif kind == "missing":
         return str(tmp_path / "nowhere")
-    elif kind == "dora":
+    elif kind == "adapter without base":
         (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/nowhere"}))
     return str(folder)
 
@@ -100,7 +142,10 @@ def broken(kind: str, folders: dict[str, str], tmp_path: Path) -> str:
         ("weights gone", "found no safetensors"),
         ("no number", "the teacher bad in .* has weights that are no numbers"),
         ("missing", "expected gguf:smollm2 or a folder"),
-        ("dora", "expected a folder with a config.json"),
+        ("adapter without base", "expected a folder with a config.json"),
+        ("a tensor too few", "found no weights model.layers.1.mlp.up_proj.weight"),
+        ("a tensor too many", "found the weights model.layers.9.mlp.up_proj.weight"),
+        ("wider", "64 and 46 logits"),
     ],
 )
 def test_a_teacher_that_cannot_teach_is_refused_before_the_first_step(

@@ -33,6 +33,8 @@ Joining = Annotated[Enrolment, Parameter(name="*")]
 _ALL_OF_IT = 4096
 """A vocabulary up to this is told whole; of larger ones the likeliest tokens."""
 _TOP = 128
+_TOP_OF_ENDPOINTS = 20
+"""What vLLM tells unless it is started with --max-logprobs."""
 _SHOWN = 12
 """Replies that are kept of each look at held-out prompts."""
 
@@ -82,6 +84,8 @@ def distill(
     overwrite
         Begin anew.
     """
+    from palaestra.learn.trainer import wait_for_all
+    from palaestra.posttrain.distill import distill as distilled
     from palaestra.posttrain.examples import read_examples
     from palaestra.posttrain.teacher_file import teacher_specs
     from palaestra.store.runs import RunFolder
@@ -99,6 +103,19 @@ def distill(
     with ExitStack() as stack:
         them = _teachers(specs, student, config, ray, stack)
         asked, routed = _routed(found.examples, specs, route)
+        judge = _Judge(held, config.max_tokens) if held else None
+        experts = _experts(held, specs, student, config.max_tokens) if held else None
+        given: dict[str, Any] = {
+            "examples": asked,
+            "student": student,
+            "teachers": them,
+            "route": routed,
+            "experts": experts,
+        }
+        if int(os.environ.get("RANK", "0")):  # another process of the same training; the first one has the folder
+            wait_for_all()
+            distilled(config=config, folder=out / "new" / "model", work=out / "work", evaluate=judge, **given)
+            return 0
         recorded = config.model_dump(mode="json") | {
             "student": student, "examples": data, "validate": validate, "route": route, "ray": ray,
             "teachers": [spec.model_dump(mode="json", exclude={"api_key_env"}) for spec in specs],
@@ -106,13 +123,7 @@ def distill(
         inputs = [path for path in (data, validate) if path is not None and Path(path).exists()]
         folder = RunFolder(out, "train distill", recorded, inputs=inputs, seed=config.seed, again=whether)
         with folder.running(), StageBars() as bars:
-            judge = _Judge(held, config.max_tokens) if held else None
-            experts = _experts(held, specs, config.max_tokens) if held else None
-            done = _run(
-                folder, config, judge,
-                examples=asked, student=student, teachers=them, route=routed, experts=experts,
-                tell=lambda step, of: bars("steps", step, of),
-            )  # fmt: skip
+            done = _run(folder, config, judge, **given, tell=lambda step, of: bars("steps", step, of))
     said = {"schema": "palaestra.distilled/1", "folder": str(out), **asdict(done), "experts": experts or {}}
     console.give(said, json, _table(done, experts))
     console.note(f"The student is in {folder.path / 'model'}")
@@ -126,11 +137,14 @@ def _run(
     **given: Any,  # noqa: ANN401 - what `distill` takes
 ) -> Distilled:
     """Distil beside the model that is there, and put the new one in its place."""
+    from palaestra.learn.trainer import wait_for_all
     from palaestra.posttrain.distill import distill as distilled
 
     new = folder.path / "new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        wait_for_all()
 
     def measure(**values: float) -> None:
         folder.measure(**values)
@@ -189,18 +203,22 @@ def _held(source: str | None) -> tuple[Example, ...]:
     return held
 
 
-def _experts(held: Sequence[Example], specs: Sequence[TeacherSpec], max_tokens: int) -> dict[str, float] | None:
+def _experts(
+    held: Sequence[Example], specs: Sequence[TeacherSpec], student: str, max_tokens: int
+) -> dict[str, float] | None:
     """What each domain's own teacher scores; None where a teacher is behind an endpoint."""
-    from palaestra.learn.language_model import load_trainable
+    from palaestra.learn.backbone import load_tokenizer
     from palaestra.posttrain.routes import ALL
+    from palaestra.posttrain.teachers import Folders
 
     if any(spec.endpoint is not None for spec in specs):
         return None
-    found: dict[str, float] = {}
+    folders = Folders({spec.name: spec.model for spec in specs}, student, dtype="float32")
+    tokenizer, found = load_tokenizer(student), {}
     for spec in sorted(specs, key=lambda spec: ALL not in spec.domains):  # who teaches one domain has the last word
         own = [one for one in held if one.domain in spec.domains or ALL in spec.domains]
         if own:
-            found |= _Judge(own, max_tokens)(*load_trainable(spec.model))
+            found |= _Judge(own, max_tokens)(folders.model(spec.name), tokenizer)
     return found
 
 
@@ -212,7 +230,7 @@ def _teachers(specs: Sequence[TeacherSpec], student: str, config: DistillConfig,
     for spec in specs:
         if spec.endpoint is not None:
             key = os.environ.get(spec.api_key_env) if spec.api_key_env else None
-            kinds[spec.name] = Endpoint(spec.endpoint, spec.model, key=key, top=config.top or _TOP)
+            kinds[spec.name] = Endpoint(spec.endpoint, spec.model, key=key, top=config.top or _TOP_OF_ENDPOINTS)
     local = {spec.name: spec.model for spec in specs if spec.endpoint is None}
     if not local:
         return Mixed(kinds)
@@ -255,8 +273,9 @@ def _routed(
 def _top(student: str, specs: Sequence[TeacherSpec]) -> int | None:
     from palaestra.learn.backbone import load_tokenizer
 
-    small = len(load_tokenizer(student)) <= _ALL_OF_IT and all(spec.endpoint is None for spec in specs)
-    return None if small else _TOP
+    if any(spec.endpoint is not None for spec in specs):
+        return _TOP_OF_ENDPOINTS
+    return None if len(load_tokenizer(student)) <= _ALL_OF_IT else _TOP
 
 
 def _table(done: Distilled, experts: dict[str, float] | None) -> Table:

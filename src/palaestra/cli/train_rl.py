@@ -184,12 +184,16 @@ def _reinforced(  # noqa: PLR0917 - a run
     before, after, made = (folder.path / name for name in ("answers-before.jsonl", "answers-after.jsonl", "model"))
     if held and not before.is_file():
         write_answers(before, answers_of(config.model, held, right, how))
-    shutil.rmtree(made, ignore_errors=True)
+    new = folder.path / "new"  # what is there stays until something else can take its place
+    shutil.rmtree(new, ignore_errors=True)
     with StageBars() as bars:
         found = train_rl(
-            taught, config, made, rewards=rewards, judge=judge, work=folder.path / "work", measure=folder.measure,
-            tell=lambda done, of: bars("steps", done, of), warn=console.warn,
+            taught, config, new / "model", rewards=rewards, judge=judge, work=folder.path / "work",
+            measure=folder.measure, tell=lambda done, of: bars("steps", done, of), warn=console.warn,
         )  # fmt: skip
+    shutil.rmtree(made, ignore_errors=True)
+    (new / "model").replace(made)
+    new.rmdir()
     table = None
     if held:
         write_answers(after, answers_of(str(made), held, right, how))
@@ -239,8 +243,9 @@ def _parted(examples: Sequence[Example], share: float, seed: int) -> tuple[list[
 
     if not 0 <= share < 1:
         raise InputError(f"found --held-out {share:g}, expected a share from 0 to under 1")
-    held = set(np.random.default_rng(seed).permutation(len(examples))[: round(share * len(examples))].tolist())
-    parts = ([one for n, one in enumerate(examples) if (n in held) is kept] for kept in (False, True))
+    asked = list(dict.fromkeys(example.asked for example in examples))  # a prompt is on one side with all its rows
+    held = {asked[n] for n in np.random.default_rng(seed).permutation(len(asked))[: round(share * len(asked))]}
+    parts = ([one for one in examples if (one.asked in held) is kept] for kept in (False, True))
     taught, kept = parts
     return taught, kept
 

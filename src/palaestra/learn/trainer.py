@@ -56,7 +56,7 @@ def arguments(
         **more: settings of this kind alone.
     """
     with quiet():
-        return kind(
+        made = kind(
             output_dir=str(work),
             per_device_train_batch_size=batch,
             num_train_epochs=epochs,
@@ -75,6 +75,9 @@ def arguments(
             seed=seed,
             **more,
         )
+    if made.n_gpu > 1:
+        made._n_gpu = 1  # noqa: SLF001 - more GPUs are more processes (torchrun), never threads that share a batch
+    return made
 
 
 def train(trainer: Any, work: Path, measure: Measure, tell: Tell) -> tuple[int, float]:  # noqa: ANN401 - of transformers

@@ -80,7 +80,7 @@ class DistillConfig(BaseModel):
     """What is computed in; the weights themselves stay 32-bit."""
     check_every: int = Field(default=100, ge=1)
     """Steps between looks at held-out prompts, and at least between checkpoints."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of prompts and sampling."""
 
 
@@ -141,6 +141,8 @@ def distill(
     """
     if folder.exists():
         raise InputError(f"found {folder} there already, expected a new folder for the student")
+    if config.divergence == "sampled" and config.given:
+        raise InputError("found completions that are given with the sampled divergence, expected sampled ones")
     if config.balance == "headroom" and (evaluate is None or experts is None):
         raise InputError("found balance headroom without held-out prompts, expected them with every expert's score")
     _, transformers = libraries()
@@ -151,44 +153,52 @@ def distill(
     domains = [prompt.domain for prompt in prompts]
     schedule = Schedule(domains, config.batch, weights=_weights(config, domains), seed=config.seed)
     start = dict(evaluate(model, tokenizer)) if evaluate is not None else {}
-    headroom = None if experts is None or not start else Headroom(experts, start)
+    headroom = _headroom(config, experts, start, schedule.names)
     if start:
         each = {f"held_out/{name}": score for name, score in start.items()}
         measure(step=0, held_out=sum(start.values()) / len(start), **each)
     args = _arguments(config, work)
+    if config.batch < config.parts * args.world_size:
+        raise InputError(
+            f"found a batch of {config.batch} in {config.parts} parts for each of {args.world_size} processes, "
+            "expected at least a prompt for each part"
+        )
     if config.lora_rank is not None:
         model = _with_lora(model, config.lora_rank)
-    seen = _Seen(measure)
     rollouts = Rollouts(
         prompts, schedule.names, teachers, how=Sampling(config.max_tokens, config.temperature), ends=ends,
         given=config.given, blend=config.blend, seed=config.seed,
     )  # fmt: skip
     teaching = Teaching(
         rollouts, schedule, Aim(config.divergence, config.beta, config.average, config.most), block=config.block,
-        check_every=_whole_blocks(config), headroom=headroom, adapt=config.balance == "headroom", note=seen,
+        check_every=_whole_blocks(config), headroom=headroom, adapt=config.balance == "headroom", note=measure,
         evaluate=None if evaluate is None else lambda model: evaluate(model, tokenizer),
     )  # fmt: skip
     trainer = distillation_trainer(model, args, teaching)
-    restore(learning.newest_whole(work), schedule, headroom)
+    if trainer.is_fsdp_enabled:
+        raise InputError("found FSDP, expected one process or torchrun without it: sharded students cannot sample here")
+    restore(learning.newest_whole(work), teaching)
     steps, loss = learning.train(trainer, work, measure, tell)
     trained = trainer.model.merge_and_unload() if config.lora_rank is not None else trainer.model
     final = dict(evaluate(trained, tokenizer)) if evaluate is not None else {}
     done = tuple(sorted(headroom.converged)) if headroom is not None else ()
-    found = Distilled(steps, loss, steps * config.batch, seen.tokens, too_long, done, final)
+    found = Distilled(steps, loss, steps * config.batch, teaching.tokens, too_long, done, final)
     if trainer.is_world_process_zero():
         write_model(folder, trained, tokenizer, {"README.md": text} if (text := card(found)) else None)
     return found
 
 
-class _Seen:
-    """Passes on what is measured, and counts tokens."""
-
-    def __init__(self, measure: Callable[..., None]) -> None:
-        self._measure, self.tokens = measure, 0
-
-    def __call__(self, **values: float) -> None:
-        self.tokens += int(values.get("tokens", 0))
-        self._measure(**values)
+def _headroom(
+    config: DistillConfig, experts: Mapping[str, float] | None, start: Mapping[str, float], names: Sequence[str]
+) -> Headroom | None:
+    """What is left to gain in domains that have held-out prompts, and an expert whose score is known."""
+    known = {name: score for name, score in (experts or {}).items() if name in start}
+    if config.balance == "headroom" and (missing := sorted(set(names) - known.keys())):
+        raise InputError(
+            f"found no held-out prompts, or no expert's score, of {', '.join(missing)}, expected them of each domain "
+            "for balance headroom"
+        )
+    return Headroom(known, start) if known else None
 
 
 def _prompts(
@@ -206,6 +216,10 @@ def _prompts(
         tokens = prompt_tokens(tokenizer, example)
         if len(tokens) <= config.max_prompt:
             found.append(Prompt(tokens, example.domain, whose, _given(example, config, tokenizer)))
+    if config.top is not None and any(len(prompt.teachers) > 1 for prompt in found):
+        raise InputError(
+            "found several teachers of one prompt with top, expected one teacher a prompt, or all tokens told"
+        )
     if not found:
         raise InputError(f"found no prompt of at most {config.max_prompt} tokens, expected some; raise max_prompt")
     return found, len(examples) - len(found)

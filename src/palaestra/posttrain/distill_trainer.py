@@ -1,7 +1,7 @@
 """The Trainer of transformers, taught to distil on-policy from many teachers.
 
 Its data set is the numbers of its own steps: what a step learns from is sampled when its block begins
-(`rollouts.py`). So accelerate, torchrun, FSDP, LoRA, 16 bits, accumulation, checkpoints and resumption are the
+(`rollouts.py`). So accelerate, torchrun, LoRA, 16 bits, accumulation, checkpoints and resumption are the
 Trainer's own. With one teacher, one domain and blocks of one step the loss and its gradient are those of TRL's
 DistillationTrainer.
 
@@ -47,37 +47,64 @@ class Aim:
         self.beta, self.average, self.most = beta, average, most
 
     def loss(self, log_NV: Any, rows: list[Judged]) -> tuple[Any, Any]:  # noqa: ANN401 - tensors
-        """The loss at each position (N,), and the divergence there for the record."""
+        """The loss at each position (N,), and the divergence there for the record.
+
+        Raises:
+            InputError: teachers of one part tell now all tokens, now some, or tokens that the student has not.
+        """
         torch, _ = libraries()
         device = log_NV.device
-        teacher_NK = torch.cat([one.logprob_TK for one in rows]).to(device)
-        tokens_NK = None if rows[0].token_TK is None else torch.cat([one.token_TK for one in rows]).to(device)
+        told = [one.token_TK is not None for one in rows]
+        if any(told) != all(told):
+            raise InputError(
+                "found teachers that tell all tokens beside some that tell a few, expected one kind; give top"
+            )
+        if not any(told):
+            teacher_NV = torch.cat([one.logprob_TK for one in rows]).to(device)
+            if self.kind == "sampled":
+                own_N, theirs_N = (
+                    each.gather(1, _sampled(rows, device)[:, None])[:, 0] for each in (log_NV, teacher_NV)
+                )
+                return self._by_sample(rows, own_N, theirs_N, own_N)
+            loss_N = divergence(log_NV, teacher_NV, self.kind, self.beta)
+            return loss_N, loss_N.detach()
+        token_NK, teacher_NK = _told(rows, device)
+        if int(token_NK.max()) >= log_NV.shape[1]:
+            raise InputError(
+                f"found token {int(token_NK.max())} in what a teacher told, expected one of the student's "
+                f"{log_NV.shape[1]}: they have different vocabularies"
+            )
+        student_NK = with_rest(log_NV, token_NK)
         if self.kind == "sampled":
-            return self._sampled(log_NV, teacher_NK, tokens_NK, rows)
-        if tokens_NK is not None:
-            log_NV, teacher_NK = with_rest(log_NV, tokens_NK), _told_with_rest(teacher_NK)
-        loss_N = divergence(log_NV, teacher_NK, self.kind, self.beta)
+            token_N = _sampled(rows, device)
+            hit_NK = torch.nn.functional.pad(token_NK == token_N[:, None], (0, 1))
+            hit_NK[:, -1] = ~hit_NK.any(dim=1)  # not told: the rest stands for it, on both sides
+            coarse_N, theirs_N = (each[hit_NK] for each in (student_NK, teacher_NK))
+            return self._by_sample(rows, log_NV.gather(1, token_N[:, None])[:, 0], theirs_N, coarse_N)
+        loss_N = divergence(student_NK, teacher_NK, self.kind, self.beta)
         return loss_N, loss_N.detach()
 
-    def _sampled(self, log_NV: Any, teacher_NK: Any, tokens_NK: Any, rows: list[Judged]) -> tuple[Any, Any]:  # noqa: ANN401
+    def _by_sample(self, rows: list[Judged], own_N: Any, theirs_N: Any, held_N: Any) -> tuple[Any, Any]:  # noqa: ANN401
         torch, _ = libraries()
-        token_N = torch.tensor([token for one in rows for token in one.row.tokens[one.row.start :]]).to(log_NV.device)
-        own_N = log_NV.gather(1, token_N[:, None])[:, 0]
-        if tokens_NK is None:
-            theirs_N = teacher_NK.gather(1, token_N[:, None])[:, 0]
-        else:
-            hit_NK = tokens_NK == token_N[:, None]
-            rest_N = _told_with_rest(teacher_NK)[:, -1]
-            theirs_N = torch.where(hit_NK.any(1), teacher_NK.masked_fill(~hit_NK, -torch.inf).amax(1), rest_N)
-        if any(one.behaviour_T is None for one in rows):
-            raise InputError("found completions that were given with the sampled divergence, expected sampled ones")
-        behaviour_N = torch.cat([one.behaviour_T for one in rows]).to(log_NV.device)
-        return sampled_loss(own_N, theirs_N, behaviour_N, self.most), (own_N - theirs_N).detach()
+        behaviour_N = torch.cat([one.behaviour_T for one in rows]).to(own_N.device)
+        return sampled_loss(own_N, theirs_N, behaviour_N, self.most, held_N), (held_N - theirs_N).detach()
 
 
-def _told_with_rest(told_NK: Any) -> Any:  # noqa: ANN401 - tensors
+def _sampled(rows: list[Judged], device: Any) -> Any:  # noqa: ANN401 - tensors
+    """The tokens of all completions, (N,)."""
     torch, _ = libraries()
-    return torch.cat([told_NK, log_rest(told_NK)[:, None]], dim=1)
+    return torch.tensor([token for one in rows for token in one.row.tokens[one.row.start :]], device=device)
+
+
+def _told(rows: list[Judged], device: Any) -> tuple[Any, Any]:  # noqa: ANN401 - tensors
+    """Which tokens were told (N, K), -1 where a teacher told fewer; log-probabilities with the rest (N, K + 1)."""
+    torch, _ = libraries()
+    most = max(one.token_TK.shape[1] for one in rows)
+    pad = torch.nn.functional.pad
+    tokens = [pad(one.token_TK, (0, most - one.token_TK.shape[1]), value=-1) for one in rows]
+    logs = [pad(one.logprob_TK, (0, most - one.logprob_TK.shape[1]), value=-torch.inf) for one in rows]
+    rest = [log_rest(one.logprob_TK) if one.rest_T is None else one.rest_T for one in rows]
+    return torch.cat(tokens).to(device), torch.cat([torch.cat(logs), torch.cat(rest)[:, None]], dim=1).to(device)
 
 
 class Teaching:
@@ -113,6 +140,8 @@ class Teaching:
         self.note = note
         self._made: Block | None = None
         self._sums_D: Any = None
+        self.tokens = 0
+        """That the student learnt from, also before a kill."""
 
     def loss(self, trainer: Any, model: Any, item: int) -> Any:  # noqa: ANN401 - of transformers
         """The loss of one part of a step; the block that it belongs to is made when its first part comes."""
@@ -120,6 +149,7 @@ class Teaching:
         args = trainer.args
         step, part = divmod(item // args.world_size, args.gradient_accumulation_steps)
         if self._made is None or not self._made.first <= step < self._made.first + len(self._made.parts):
+            self._made = None  # before the next is made
             self._made = self._begin(trainer, model, step)
         at = step - self._made.first
         rows = self._made.parts[at][part]
@@ -135,7 +165,8 @@ class Teaching:
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""
-        return {"schedule": self.schedule.state(), "headroom": self.headroom and self.headroom.state()}
+        held = self.headroom and self.headroom.state()
+        return {"schedule": self.schedule.state(), "headroom": held, "tokens": self.tokens}
 
     def _begin(self, trainer: Any, model: Any, step: int) -> Block:  # noqa: ANN401 - of transformers
         args, student = trainer.args, trainer.accelerator.unwrap_model(model)
@@ -168,6 +199,7 @@ class Teaching:
             return
         apart_D = trainer.accelerator.reduce(self._sums_D, "sum") / tokens_D.clamp(min=1)
         self._sums_D = None
+        self.tokens += int(tokens_D.sum())
         if trainer.is_world_process_zero():
             each = zip(self.schedule.names, apart_D.tolist(), tokens_D.tolist(), strict=True)
             said = {f"divergence/{name}": apart for name, apart, count in each if count}
@@ -213,8 +245,8 @@ def distillation_trainer(model: Any, args: Any, teaching: Teaching) -> Any:  # n
         )
 
 
-def restore(checkpoint: str | None, schedule: Schedule, headroom: Headroom | None) -> None:
-    """Bring the schedule to where a checkpoint left it.
+def restore(checkpoint: str | None, teaching: Teaching) -> None:
+    """Bring what is taught to where a checkpoint left it.
 
     Raises:
         InputError: its state cannot be read.
@@ -225,6 +257,7 @@ def restore(checkpoint: str | None, schedule: Schedule, headroom: Headroom | Non
         held = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {STATE_FILE} in {checkpoint}: {error}; train with --overwrite") from error
-    schedule.restore(held["schedule"])
-    if headroom is not None and held["headroom"]:
-        headroom.restore(held["headroom"])
+    teaching.schedule.restore(held["schedule"])
+    teaching.tokens = held["tokens"]
+    if teaching.headroom is not None and held["headroom"]:
+        teaching.headroom.restore(held["headroom"])

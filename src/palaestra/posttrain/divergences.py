@@ -24,6 +24,8 @@ from palaestra.learn.backbone import libraries
 Divergence = Literal["reverse", "forward", "jensen-shannon", "sampled"]
 Blend = Literal["geometric", "arithmetic"]
 
+_LEAST = 1e-7
+
 
 def divergence(log_student_NV: Any, log_teacher_NV: Any, kind: Divergence = "reverse", beta: float = 0.5) -> Any:  # noqa: ANN401 - tensors
     """The divergence at each position in nats, shape (N,).
@@ -53,17 +55,38 @@ def with_rest(log_NV: Any, tokens_NK: Any) -> Any:  # noqa: ANN401 - tensors
     """
     torch, _ = libraries()
     told_NK = log_NV.gather(1, tokens_NK.clamp(min=0)).masked_fill(tokens_NK < 0, -torch.inf)
-    return torch.cat([told_NK, log_rest(told_NK)[:, None]], dim=1)
+    return torch.cat([told_NK, log_others(log_NV, tokens_NK)[:, None]], dim=1)
+
+
+def log_others(log_NV: Any, tokens_NK: Any) -> Any:  # noqa: ANN401 - tensors
+    """The log-probability of all tokens but K, shape (N,): exact, also where next to nothing is left.
+
+    Args:
+        log_NV: log-probabilities of all tokens.
+        tokens_NK: which K; -1 is none.
+    """
+    torch, _ = libraries()
+    none = log_NV.shape[1]
+    wide_NV = torch.nn.functional.pad(log_NV, (0, 1), value=-torch.inf)
+    return wide_NV.scatter(1, tokens_NK.masked_fill(tokens_NK < 0, none), -torch.inf).logsumexp(dim=1)
 
 
 def log_rest(told_NK: Any) -> Any:  # noqa: ANN401 - tensors
-    """The log-probability of everything but K tokens, shape (N,); never less than the smallest number that can be."""
+    """The log-probability of what K tokens leave, for who knows no more than those, shape (N,).
+
+    One less their sum cannot be told from nought below a ten-millionth, in 32 bits; so it is never less than that.
+    """
     torch, _ = libraries()
-    tiny = torch.finfo(told_NK.dtype).tiny
-    return torch.log((1 - told_NK.exp().sum(dim=1)).clamp(min=tiny))
+    return torch.log((1 - told_NK.double().exp().sum(dim=1)).clamp(min=_LEAST)).to(told_NK.dtype)
 
 
-def sampled_loss(logprob_N: Any, log_teacher_N: Any, log_behaviour_N: Any = None, most: float | None = None) -> Any:  # noqa: ANN401
+def sampled_loss(
+    logprob_N: Any,  # noqa: ANN401 - tensors
+    log_teacher_N: Any,  # noqa: ANN401 - tensors
+    log_behaviour_N: Any = None,  # noqa: ANN401 - tensors
+    most: float | None = None,
+    log_own_N: Any = None,  # noqa: ANN401 - tensors
+) -> Any:  # noqa: ANN401 - tensors
     """A loss whose gradient is, in expectation over the sampled token, that of the reverse KL, shape (N,).
 
     Args:
@@ -71,10 +94,12 @@ def sampled_loss(logprob_N: Any, log_teacher_N: Any, log_behaviour_N: Any = None
         log_teacher_N: by the teacher.
         log_behaviour_N: by the student that sampled; the student itself if left out. Weighs each token by
             min(pi / mu, most), truncated importance sampling.
+        log_own_N: what the teacher's is held against; the student's log-probability of the token if left out. Where the
+            teacher tells of the rest alone, it is the student's of the same rest.
         most: the largest weight; without a limit the gradient is unbiased.
     """
     torch, _ = libraries()
-    advantage_N = (log_teacher_N - logprob_N).detach()
+    advantage_N = (log_teacher_N - (logprob_N if log_own_N is None else log_own_N)).detach()
     if log_behaviour_N is None:
         return -advantage_N * logprob_N
     ratio_N = torch.exp(logprob_N.detach() - log_behaviour_N)

@@ -99,7 +99,7 @@ class RlConfig(BaseModel):
     """Steps between checkpoints, rounded up to whole rollouts."""
     trl: dict[str, JsonValue] = Field(default_factory=dict)
     """Further settings of TRL's config, as they are: use_vllm, vllm_mode, vllm_importance_sampling_mode, delta ..."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of prompts and replies."""
 
 

@@ -43,6 +43,7 @@ class Judged:
     domain: int
     logprob_TK: Any
     token_TK: Any
+    rest_T: Any
     behaviour_T: Any
     """Log-probabilities with which the student sampled; None for a completion that was given."""
     ended: bool = True
@@ -158,7 +159,7 @@ class Rollouts:
         for place, prompt in enumerate(prompts):
             for teacher in prompt.teachers:
                 whose.setdefault(teacher, []).append(place)
-        said: list[list[tuple[float, Any, Any]]] = [[] for _ in rows]
+        said: list[list[tuple[float, Any, Any, Any]]] = [[] for _ in rows]
         for teacher in sorted(whose):
             places = sorted(whose[teacher], key=lambda place: len(rows[place].tokens))
             told = self._teachers[teacher]([rows[place] for place in places])
@@ -172,23 +173,24 @@ class Rollouts:
             for place, row in enumerate(rows)
         ]
 
-    def _one(self, said: Sequence[tuple[float, Any, Any]]) -> tuple[Any, Any]:
+    def _one(self, said: Sequence[tuple[float, Any, Any, Any]]) -> tuple[Any, Any, Any]:
         """What several teachers say of a row, as one."""
         if len(said) == 1:
             return said[0][1:]
         torch, _ = libraries()
-        if any(tokens is not None for _, _, tokens in said):
+        if any(tokens is not None for _, _, tokens, _ in said):
             raise InputError(
                 "found several teachers of one prompt that tell their likeliest tokens alone, expected all of the "
                 "vocabulary; give each prompt one teacher, or let them tell all"
             )
-        shares = torch.tensor([share for share, _, _ in said])
-        return blended(torch.stack([log for _, log, _ in said]), shares / shares.sum(), self._blend), None
+        logs_GTV = torch.stack([log for _, log, _, _ in said])
+        share_G = torch.tensor([share for share, _, _, _ in said], device=logs_GTV.device)
+        return blended(logs_GTV, share_G / share_G.sum(), self._blend), None, None
 
 
-def _cut(told: Told, at: int, until: int) -> tuple[Any, Any]:
-    tokens = None if told.token_NK is None else told.token_NK[at:until]
-    return told.logprob_NK[at:until], tokens
+def _cut(told: Told, at: int, until: int) -> tuple[Any, Any, Any]:
+    tokens, rest = (None if part is None else part[at:until] for part in (told.token_NK, told.rest_N))
+    return told.logprob_NK[at:until], tokens, rest
 
 
 def _by_length(rows: Sequence[Judged], parts: int) -> list[list[Judged]]:

@@ -25,6 +25,8 @@ Balance = Literal["equal", "share", "headroom"]
 
 FLOOR = 0.25
 """A domain without headroom keeps this share of an equal weight."""
+_ARRIVED = 0.05
+"""The share of an expert's gain that may be missing where a domain has arrived."""
 _SMOOTHING = 0.5
 """What a new measurement counts against the ones before."""
 
@@ -111,14 +113,16 @@ class Headroom:
 
     Args:
         experts: the score of each domain's expert on held-out prompts.
-        start: the student's own before it began.
-        patience: measurements without a new best after which a domain has converged.
+        start: the student's own before it began; of these domains at least.
+        patience: looks without a new best after which a domain that had gained something stands still.
     """
 
     def __init__(self, experts: Mapping[str, float], start: Mapping[str, float], patience: int = 3) -> None:
-        self._experts, self._start, self._patience = dict(experts), dict(start), patience
+        self._experts, self._patience = dict(experts), patience
+        self._start = {name: start[name] for name in experts}
         self._smoothed = dict.fromkeys(experts, 1.0)
-        self._best = dict(start)
+        self._last = dict.fromkeys(experts, (1.0, 1.0))
+        self._best = dict(self._start)
         self._since = dict.fromkeys(experts, 0)
 
     def kept(self, scores: Mapping[str, float]) -> dict[str, float]:
@@ -133,9 +137,11 @@ class Headroom:
         for name, share in self.kept(scores).items():
             left = min(1.0, max(0.0, 1.0 - share))
             self._smoothed[name] += _SMOOTHING * (left - self._smoothed[name])
+            self._last[name] = (self._last[name][1], left)
             better = scores[name] > self._best[name]
             self._best[name] = max(self._best[name], scores[name])
-            self._since[name] = 0 if better else self._since[name] + 1
+            gained = self._best[name] > self._start[name]
+            self._since[name] = self._since[name] + 1 if gained and not better else 0
         equal = sum(self._smoothed.values()) / len(self._smoothed) or 1.0
         return {
             name: max(FLOOR, 0.0 if name in self.converged else left / equal) for name, left in self._smoothed.items()
@@ -143,18 +149,22 @@ class Headroom:
 
     @property
     def converged(self) -> frozenset[str]:
-        """Domains that reached their expert, or have not got better for as long as patience lasts."""
+        """Domains that arrived (two looks in a row with nearly nothing left), or gained and then stood still."""
         return frozenset(
             name
-            for name, best in self._best.items()
-            if best >= self._experts[name] or self._since[name] >= self._patience
+            for name in self._experts
+            if sum(self._last[name]) <= 2 * _ARRIVED or self._since[name] >= self._patience
         )
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, as JSON."""
-        return {"smoothed": self._smoothed, "best": self._best, "since": self._since, "start": self._start}
+        return {
+            "smoothed": self._smoothed, "best": self._best, "since": self._since, "start": self._start,
+            "last": self._last,
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self._smoothed, self._best, self._start = (dict(state[name]) for name in ("smoothed", "best", "start"))
         self._since = {name: int(count) for name, count in state["since"].items()}
+        self._last = {name: (float(pair[0]), float(pair[1])) for name, pair in state["last"].items()}

@@ -77,7 +77,7 @@ class SftConfig(BaseModel):
     """Steps between looks at held-out examples."""
     save_every: int = Field(default=100, ge=1)
     """Steps between checkpoints, from which a killed run goes on."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the order of examples, what is held out, and new weights."""
 
 

@@ -23,10 +23,12 @@ class _Holder:
     def __init__(self, folders: Mapping[str, str], student: str, top: int | None, dtype: Dtype) -> None:
         self._teachers = Folders(folders, student, top=top, dtype=dtype)
 
-    def told(self, name: str, rows: Sequence[Row]) -> tuple[Any, Any]:
+    def told(self, name: str, rows: Sequence[Row]) -> tuple[Any, ...]:
         """Arrays, which travel between processes as they are."""
         said = self._teachers[name](rows)
-        return said.logprob_NK.numpy(), None if said.token_NK is None else said.token_NK.numpy()
+        return tuple(
+            None if part is None else part.cpu().numpy() for part in (said.logprob_NK, said.token_NK, said.rest_N)
+        )
 
 
 class Actors:
@@ -41,10 +43,8 @@ class Actors:
 
     def _told(self, name: str, rows: Sequence[Row]) -> Told:
         torch, _ = libraries()
-        logprob_NK, token_NK = self._ray.get(self._holders[name].told.remote(name, list(rows)))
-        return Told(
-            torch.from_numpy(np.array(logprob_NK)), None if token_NK is None else torch.from_numpy(np.array(token_NK))
-        )
+        parts = self._ray.get(self._holders[name].told.remote(name, list(rows)))
+        return Told(*(None if part is None else torch.from_numpy(np.array(part)) for part in parts))
 
 
 @contextmanager

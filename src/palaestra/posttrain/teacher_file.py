@@ -43,7 +43,7 @@ def teacher_specs(given: Sequence[str], file: Path | None = None) -> tuple[Teach
     if file is not None:
         try:
             rows += tomllib.loads(file.read_text(encoding="utf-8"))["teacher"]
-        except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
             raise InputError(f"cannot read {file}: {error}; expected [[teacher]] tables with name and model") from error
     specs = tuple(_checked(row) for row in rows)
     if not specs:

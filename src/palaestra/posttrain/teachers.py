@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from palaestra.errors import InputError
 from palaestra.learn.backbone import Dtype, backbone_folder, libraries, padded, resolved_dtype, unreadable
 from palaestra.learn.language_model import same_vocabulary
+from palaestra.posttrain.divergences import log_others
 
 _TOKENS_AT_ONCE = 8192
 """Padded tokens of one pass of a teacher."""
@@ -48,6 +49,8 @@ class Told:
     """Log-probabilities; all of the vocabulary where `token_NK` is None."""
     token_NK: Any = None
     """Which tokens; -1 where a teacher told fewer than K."""
+    rest_N: Any = None
+    """The log-probability of all others, where the teacher knows it."""
 
 
 class Teacher(Protocol):
@@ -97,16 +100,25 @@ class Folders:
     def _told(self, name: str, rows: Sequence[Row]) -> Told:
         torch, _ = libraries()
         model = self._loaded(name)
-        found = []
+        found, rest = [], []
         with torch.inference_mode():
             for batch in _batches(rows):
                 log_NV = log_probabilities(model, batch).float()
                 if not torch.isfinite(log_NV.logsumexp(dim=-1)).all():
                     raise InputError(f"the teacher {name} in {self._folders[name]} gave logits that are no numbers")
-                found.append(log_NV if self._top is None else log_NV.topk(min(self._top, log_NV.shape[1])))
+                if self._top is not None:
+                    best = log_NV.topk(min(self._top, log_NV.shape[1]))
+                    rest.append(log_others(log_NV, best.indices))
+                    log_NV = best
+                found.append(log_NV)
             if self._top is None:
                 return Told(torch.cat(found))
-            return Told(torch.cat([each.values for each in found]), torch.cat([each.indices for each in found]))
+            values, tokens = (torch.cat([getattr(one, part) for one in found]) for part in ("values", "indices"))
+            return Told(values, tokens, torch.cat(rest))
+
+    def model(self, name: str) -> Any:  # noqa: ANN401 - of transformers
+        """A teacher's model, until another teacher is asked."""
+        return self._loaded(name)
 
     def _loaded(self, name: str) -> Any:  # noqa: ANN401 - of transformers
         folder = self._folders[name]
@@ -170,7 +182,10 @@ def _checked(name: str, folder: str, student: str, cache: Path | None) -> Path:
     path = Path(folder)
     if not (path / ADAPTER).is_file():
         path = backbone_folder(folder, cache)
-    if why := same_vocabulary(str(_base(path)), student, cache):
+    _check_whole(path)
+    if (path / ADAPTER).is_file():
+        _check_plain(path)
+    if why := same_vocabulary(str(_base(path)), student, cache) or _other_width(_base(path), student, cache):
         raise InputError(
             f"the teacher {name} in {folder} has another vocabulary than the student: {why}; a divergence between "
             "their next tokens means nothing. Take teachers with the student's tokenizer, or write their completions "
@@ -198,6 +213,49 @@ def _architecture(folder: Path) -> str:
     return json.dumps({name: value for name, value in config.items() if name != "_name_or_path"}, sort_keys=True)
 
 
+def _check_whole(folder: Path) -> None:
+    """See that a model's folder has every tensor that its architecture has, in its shape.
+
+    Raises:
+        InputError: one is missing, or there is one that the architecture has no room for.
+    """
+    torch, transformers = libraries()
+    base = _base(folder)
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(
+            transformers.AutoConfig.from_pretrained(base, local_files_only=True)
+        )
+    _fill(dict(model.named_parameters(remove_duplicate=False)), base, copy=False)
+
+
+def _other_width(base: Path, student: str, cache: Path | None) -> str | None:
+    """Why the logits of two models of one tokenizer do not stand for the same tokens; None if they do."""
+    widths = [
+        json.loads((folder / "config.json").read_text(encoding="utf-8")).get("vocab_size")
+        for folder in (base, _base(backbone_folder(student, cache)))
+    ]
+    return None if widths[0] == widths[1] else f"{widths[0]} and {widths[1]} logits"
+
+
+def _check_plain(folder: Path) -> None:
+    """See that an adapter is LoRA and nothing else.
+
+    Raises:
+        InputError: it changes more, or otherwise.
+    """
+    config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+    more = ("rank_pattern", "alpha_pattern", "modules_to_save", "use_dora", "fan_in_fan_out", "trainable_token_indices")
+    odd = [name for name in more if config.get(name)]
+    odd += [] if config.get("bias", "none") == "none" else ["bias"]
+    odd += [] if config.get("peft_type") == "LORA" else ["peft_type"]
+    odd += [name for name, _ in _tensors(folder) if ".lora_A." not in name and ".lora_B." not in name][:3]
+    if odd:
+        raise InputError(
+            f"found the adapter {folder} with {', '.join(odd)}, expected plain LoRA of linear layers; merge it into "
+            "its base first (`merge_and_unload` of peft)"
+        )
+
+
 def _tensors(folder: Path) -> Any:  # noqa: ANN401 - names and tensors
     """Every tensor of a folder's shards, by name."""
     from safetensors import SafetensorError, safe_open
@@ -217,22 +275,31 @@ def _tensors(folder: Path) -> Any:  # noqa: ANN401 - names and tensors
 def _read_into(model: Any, folder: Path) -> None:  # noqa: ANN401 - of transformers
     """A folder's weights into a model that has room for them; an adapter's changes on top of its base's."""
     torch, _ = libraries()
-    rooms = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
+    rooms = dict(model.named_parameters(remove_duplicate=False))
     with torch.no_grad():
-        for name, tensor in _tensors(_base(folder)):
-            if name in rooms:
-                rooms[name].copy_(tensor)
+        _fill(rooms, _base(folder), copy=True)
         if not (folder / ADAPTER).is_file():
             return
         for name, change in _changes(folder):
             rooms[name].add_(change.to(rooms[name].dtype))
 
 
+def _fill(rooms: dict[str, Any], base: Path, *, copy: bool) -> None:
+    """Put a folder's tensors where they belong, or only see that they fit; tied ones share a place."""
+    filled = set()
+    for name, tensor in _tensors(base):
+        if name not in rooms or rooms[name].shape != tensor.shape:
+            raise InputError(f"found the weights {name} in {base}, expected those that its config.json describes")
+        filled.add(id(rooms[name]))
+        if copy:
+            rooms[name].copy_(tensor)
+    if missing := [name for name, room in rooms.items() if id(room) not in filled]:
+        raise InputError(f"found no weights {missing[0]} in {base}, expected all that its config.json describes")
+
+
 def _changes(folder: Path) -> Any:  # noqa: ANN401 - names and tensors
     """What an adapter adds to each weight: scale x B A (Hu et al., 2021)."""
     config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
-    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("alpha_pattern"):
-        raise InputError(f"found an adapter in {folder} that is not plain LoRA; merge it into its base first")
     tensors = dict(_tensors(folder))
     scale = config["lora_alpha"] / (config["r"] ** (0.5 if config.get("use_rslora") else 1.0))
     for name, low in tensors.items():

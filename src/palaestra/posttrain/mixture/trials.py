@@ -118,7 +118,7 @@ def make_runs(
     ray: bool = False,
     tell: Tell = lambda _done, _of: None,
 ) -> list[Ended]:
-    """Make the runs that have no line yet, and return all, in their order.
+    """Make the runs that have no line yet, or failed when they were made before; return all, in their order.
 
     Args:
         runs: to make.
@@ -132,7 +132,7 @@ def make_runs(
         InputError: no trial can be sent to a process, or the journal is of another plan.
         MissingPartError: Ray is asked for and not installed.
     """
-    missing = [run for run in runs if run.id not in {one.run.id for one in journal.of(runs)}]
+    missing = [run for run in runs if run.id not in {one.run.id for one in journal.of(runs) if one.outcome.scores}]
     tell(len(runs) - len(missing), len(runs))
     source = _on_ray(missing, trial, workers) if ray else _in_processes(missing, trial, workers)
     scored = next((set(one.outcome.scores) for one in journal.ended.values() if one.outcome.scores), None)

@@ -65,7 +65,9 @@ def write_board(story: Story, picture: Path | None = None) -> list[Row]:
 def page(story: Story, rows: Sequence[Row]) -> str:
     """The board as Markdown."""
     base, experts = one_of_each(story.out / "base", story.experts)
-    best = next((row for row in rows if row.name.startswith("distilled") and row.seeds == story.plan.seeds), None)
+    start = json.loads(file.read_text(encoding="utf-8")) if (file := story.out / START_FILE).is_file() else {}
+    chosen = f"distilled from the {'merge' if start.get('passed') else 'base'}"
+    best = next((row for row in rows if row.name == chosen), None)
     lines = [
         "| model | seeds | right, mean over domains | headroom kept | worst domain | tokens |",
         "|---|---|---|---|---|---|",

@@ -77,5 +77,13 @@ def one_of_each(base: Path, experts: Mapping[str, Path], split: Split = "test") 
     return read_right(base, split), best
 
 
+def halves(of: Right) -> tuple[Right, Right]:
+    """Every second prompt of each domain, and the others."""
+    first, second = (
+        Right({n: f[at::2] for n, f in of.right.items()}, {n: f[at::2] for n, f in of.tokens.items()}) for at in (0, 1)
+    )
+    return first, second
+
+
 def _file(out: Path, split: Split) -> Path:
     return out / f"{split}-grades.json"

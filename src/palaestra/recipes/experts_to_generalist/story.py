@@ -25,7 +25,7 @@ from typing import Any
 from palaestra.learn.language_model import write_model
 from palaestra.posttrain.gate import Gate, gate
 from palaestra.posttrain.merging.recipe import SCALES
-from palaestra.recipes.experts_to_generalist.grades import Right, graded, one_of_each, read_right
+from palaestra.recipes.experts_to_generalist.grades import Right, graded, halves, one_of_each, read_right
 from palaestra.recipes.experts_to_generalist.letters import letter_tokenizer
 from palaestra.recipes.experts_to_generalist.plan import Plan
 from palaestra.recipes.experts_to_generalist.pupils import taught_by_answers
@@ -98,9 +98,9 @@ class Story:
 
     def start(self) -> tuple[str, Gate]:
         """Where the student begins: the best merge of validation if it surely beats the base there, else the base."""
-        best = max(self.merges, key=lambda name: read_right(self.out / "merges" / name, "validation").mean)
-        one, other = (read_right(out, "validation") for out in (self.out / "base", self.out / "merges" / best))
-        found = gate(*_flat(one, other))
+        seen = {name: halves(read_right(self.out / "merges" / name, "validation")) for name in self.merges}
+        best = max(seen, key=lambda name: seen[name][0].mean)  # one half chooses, the other judges
+        found = gate(*_flat(halves(read_right(self.out / "base", "validation"))[1], seen[best][1]))
         said = {"merge": best, "passed": found.passed, "reason": found.reason, "base": found.base, "other": found.other}
         write_text(self.out / START_FILE, json.dumps(said, indent=2) + "\n")
         return best, found
