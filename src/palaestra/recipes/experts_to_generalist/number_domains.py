@@ -100,13 +100,9 @@ def _reduced(body: str, reply: str) -> bool:
 
 
 def _compare(rng: Random) -> Task:
-    pairs = []
-    for _ in range(_ITEMS):
-        a = rng.randint(10, 99)
-        pairs.append(
-            (a, rng.choice((a, rng.randint(a // 10 * 10, a // 10 * 10 + 9), *rng.choices(range(10, 100), k=2))))
-        )
-    signs = ["=<>"[(a > b) - (a < b)] if a == b else "<>"[a > b] for a, b in pairs]
+    pairs = [(rng.randint(0, 9), rng.randint(0, 9)) for _ in range(_ITEMS)]
+    pairs = [(a, a if rng.random() < 1 / 5 else b) for a, b in pairs]  # else few would be equal
+    signs = ["=" if a == b else "<>"[a > b] for a, b in pairs]
     return Task(
         " ".join(f"{a}?{b}" for a, b in pairs),
         "".join(signs),
@@ -156,7 +152,7 @@ NUMBER_DOMAINS = (
     Domain("mul", "two products of digits", 9**4, _multiply, _multiplied),
     Domain("div", "two divisions with remainder", (28 * 4) ** 2, _divide, _divided),
     Domain("mod", "two sums in modular arithmetic", sum(m**4 for m in range(5, 10)), _reduce, _reduced),
-    Domain("cmp", "three comparisons", (90 * 90) ** _ITEMS, _compare, _compared),
+    Domain("cmp", "three comparisons", 100**_ITEMS, _compare, _compared),
     Domain("bit", "and, or, exclusive or of bits", 3 * 4**_BITS, _bitwise, _bits),
     Domain("max", "the largest of three numbers", 90**3, _largest, _is_largest),
 )
