@@ -12,8 +12,8 @@ from random import Random
 
 from palaestra.recipes.experts_to_generalist.domain import Domain, Task, number
 
-_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FURTHEST = 9
+_WEEK = ("mo", "tu", "we", "th", "fr", "sa", "su")
+_FURTHEST = 7
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _COMMON = 2023
 """A year without a leap day, for dates that name none."""
@@ -44,7 +44,7 @@ def _is_weekday(body: str, reply: str) -> bool:
     for part in body.split(" "):
         name, _, more = part.partition("+")
         monday = date(2024, 1, 1)
-        days.append((monday + timedelta(_WEEK.index(name) + int(more))).strftime("%a").lower())
+        days.append((monday + timedelta(_WEEK.index(name) + int(more))).strftime("%a").lower()[:2])
     return reply == " ".join(days)
 
 

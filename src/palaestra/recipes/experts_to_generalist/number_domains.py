@@ -17,12 +17,10 @@ _GATES = {"&": "0001", "|": "0111", "^": "0110"}
 
 
 def _add(rng: Random) -> Task:
-    a, b = rng.randint(10, 99), rng.randint(10, 99)
-    ones, carry = a % 10 + b % 10, (a % 10 + b % 10) // 10
-    tens = f"{a // 10}+{b // 10}+{carry}={a // 10 + b // 10 + carry}"
-    return Task(
-        f"{a}+{b}", f"{a + b}", [f"{a % 10}+{b % 10}={ones}", f"put {ones % 10} carry {carry}", tens, f"so {a + b}"]
-    )
+    a, b = rng.randint(100, 999), rng.randint(1, 9)
+    ones = a % 10 + b
+    steps = [f"{a % 10}+{b}={ones}", f"put {ones % 10} carry {ones // 10}", f"{a // 10}+{ones // 10}={(a + b) // 10}"]
+    return Task(f"{a}+{b}", f"{a + b}", [*steps, f"so {a + b}"])
 
 
 def _added(body: str, reply: str) -> bool:
@@ -32,14 +30,11 @@ def _added(body: str, reply: str) -> bool:
 
 
 def _subtract(rng: Random) -> Task:
-    b = rng.randint(10, 99)
-    a = rng.randint(b, 99)
-    borrow = int(a % 10 < b % 10)
-    ones = a % 10 + 10 * borrow - b % 10
-    steps = [f"{a % 10 + 10 * borrow}-{b % 10}={ones}", f"put {ones} borrow {borrow}"]
-    return Task(
-        f"{a}-{b}", f"{a - b}", [*steps, f"{a // 10}-{b // 10}-{borrow}={a // 10 - b // 10 - borrow}", f"so {a - b}"]
-    )
+    a, b = rng.randint(100, 999), rng.randint(1, 9)
+    borrow = int(a % 10 < b)
+    ones = a % 10 + 10 * borrow - b
+    steps = [f"{a % 10 + 10 * borrow}-{b}={ones}", f"put {ones} borrow {borrow}", f"{a // 10}-{borrow}={(a - b) // 10}"]
+    return Task(f"{a}-{b}", f"{a - b}", [*steps, f"so {a - b}"])
 
 
 def _subtracted(body: str, reply: str) -> bool:
@@ -105,13 +100,9 @@ def _reduced(body: str, reply: str) -> bool:
 
 
 def _compare(rng: Random) -> Task:
-    pairs = []
-    for _ in range(_ITEMS):
-        a = rng.randint(10, 99)
-        pairs.append(
-            (a, rng.choice((a, rng.randint(a // 10 * 10, a // 10 * 10 + 9), *rng.choices(range(10, 100), k=2))))
-        )
-    signs = ["=<>"[(a > b) - (a < b)] if a == b else "<>"[a > b] for a, b in pairs]
+    pairs = [(rng.randint(0, 9), rng.randint(0, 9)) for _ in range(_ITEMS)]
+    pairs = [(a, a if rng.random() < 1 / 5 else b) for a, b in pairs]  # else few would be equal
+    signs = ["=" if a == b else "<>"[a > b] for a, b in pairs]
     return Task(
         " ".join(f"{a}?{b}" for a, b in pairs),
         "".join(signs),
@@ -156,12 +147,12 @@ def _is_largest(body: str, reply: str) -> bool:
 
 
 NUMBER_DOMAINS = (
-    Domain("add", "addition", 90 * 90, _add, _added),
-    Domain("sub", "subtraction", 90 * 91 // 2, _subtract, _subtracted),
+    Domain("add", "addition", 900 * 9, _add, _added),
+    Domain("sub", "subtraction", 900 * 9, _subtract, _subtracted),
     Domain("mul", "two products of digits", 9**4, _multiply, _multiplied),
     Domain("div", "two divisions with remainder", (28 * 4) ** 2, _divide, _divided),
     Domain("mod", "two sums in modular arithmetic", sum(m**4 for m in range(5, 10)), _reduce, _reduced),
-    Domain("cmp", "three comparisons", (90 * 90) ** _ITEMS, _compare, _compared),
+    Domain("cmp", "three comparisons", 100**_ITEMS, _compare, _compared),
     Domain("bit", "and, or, exclusive or of bits", 3 * 4**_BITS, _bitwise, _bits),
     Domain("max", "the largest of three numbers", 90**3, _largest, _is_largest),
 )

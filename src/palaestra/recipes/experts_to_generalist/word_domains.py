@@ -11,8 +11,8 @@ from string import ascii_lowercase, digits
 from palaestra.recipes.experts_to_generalist.domain import Domain, Task, number, word, words
 
 _VOWELS = "aeiou"
-_FEW = "abcdef"
-_SHIFTS, _TURNS = (1, 3), (1, 2)
+_FEW, _CODED = "abcdef", "abcdefghij"
+_SHIFTS, _TURNS = (1, 2), (1, 2)
 _RUNS, _RUN = (2, 3), (1, 3)
 
 
@@ -122,7 +122,7 @@ def _continued(body: str, reply: str) -> bool:
 def _code(rng: Random) -> Task:
     runs: list[tuple[str, int]] = []
     for _ in range(rng.randint(*_RUNS)):
-        letter = rng.choice([letter for letter in ascii_lowercase if not runs or letter != runs[-1][0]])
+        letter = rng.choice([letter for letter in _CODED if not runs or letter != runs[-1][0]])
         runs.append((letter, rng.randint(*_RUN)))
     return Task(
         "".join(letter * count for letter, count in runs),
@@ -153,12 +153,12 @@ def _units() -> int:
 
 WORD_DOMAINS = (
     Domain("rev", "a word backwards", words(26, 3, 5), _reverse, _reversed),
-    Domain("cae", "letters moved on in the alphabet", 3 * words(26, 3, 4), _shift, _shifted),
+    Domain("cae", "letters moved on in the alphabet", 2 * words(26, 3, 4), _shift, _shifted),
     Domain("vow", "how many vowels", _with_two_consonants(), _count, _counted),
     Domain("ded", "each letter once, in order", words(6, 4, 5), _distinct, _is_distinct),
     Domain("rot", "a word turned to the left", 2 * words(26, 4, 5), _turn, _turned),
     Domain("srt", "digits sorted", words(10, 3, 5), _sort_digits, _sorted),
     Domain("alp", "letters sorted", words(26, 3, 4), _sort_letters, _sorted),
     Domain("pat", "the next three of a pattern", _units(), _continue, _continued),
-    Domain("rle", "run lengths", sum(26 * 25 ** (n - 1) * 3**n for n in range(2, 4)), _code, _coded),
+    Domain("rle", "run lengths", sum(10 * 9 ** (n - 1) * 3**n for n in range(2, 4)), _code, _coded),
 )
