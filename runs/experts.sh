@@ -1,5 +1,5 @@
 #!/bin/sh
-# Many experts into one model, in a world of 28 small domains: the whole story, with what each stage costs.
+# Many experts into one model, in a world of 24 small domains: the whole story, with what each stage costs.
 # Two cores, no GPU. Called again it goes on where it was. The board: OUT/board.md and OUT/board.png.
 #
 #   sh runs/experts.sh [FOLDER] [SIZE]        SIZE is minute, ten-minutes or whole

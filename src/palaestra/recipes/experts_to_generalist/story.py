@@ -129,11 +129,14 @@ class Story:
         """What a house would do without experts, or with their data alone."""
         plan, base = self.plan, model_of(self.out / "base")
         jobs: list[Job] = []
-        for name, steps in (("gold", plan.equal_steps), ("gold-all-compute", plan.total_steps)):
+        for name, steps, seeds in (
+            ("gold", plan.equal_steps, plan.seeds),
+            ("gold-all-compute", plan.total_steps, plan.costly_seeds),
+        ):
             gold = mixture("train", self._count(steps), 2, domains=plan.domains)
             jobs += [
                 (taught, (self.out / "joint" / f"{name}-{s}", base, gold, self._sft(steps, plan.expert_rate, s)))
-                for s in range(plan.seeds)
+                for s in range(seeds)
             ]
         jobs += [
             (
