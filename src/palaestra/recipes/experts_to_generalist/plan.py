@@ -77,15 +77,15 @@ class Plan(BaseModel):
 
 PLANS: dict[Size, Plan] = {
     "minute": Plan(
-        domains=("vow", "api", "run"), width=64, layers=2, batch=32, base_steps=150, expert_steps=100,
-        methods=("linear", "ties"), scales=(1.0,), distill_steps=120, distill_batch=24, base_rate=4e-3, expert_rate=3e-3, distill_rate=3e-3,
-        seeds=1, talk_steps=30, short_steps=3, validation=20, test=60, workers=1,
+        domains=("vow", "api", "run"), width=64, layers=2, batch=32, base_steps=150, base_rate=4e-3, expert_steps=100,
+        expert_rate=3e-3, methods=("linear", "ties"), scales=(1.0,), distill_steps=120, distill_batch=24,
+        distill_rate=3e-3, seeds=1, talk_steps=30, short_steps=3, validation=20, test=60, workers=1,
     ),
     "ten-minutes": Plan(
         domains=("srt", "rev", "max", "ded", "pat", "kvp"), width=128, layers=3, batch=32, base_steps=900,
-        expert_steps=250, methods=("linear", "ties", "model-stock"), scales=(0.3, 1.0), distill_steps=400, distill_batch=48,
-        base_rate=2e-3, expert_rate=1e-3, distill_rate=1e-3, seeds=1, talk_steps=500, short_steps=60, validation=40,
-        test=100,
+        base_rate=2e-3, expert_steps=250, expert_rate=1e-3, methods=("linear", "ties", "model-stock"),
+        scales=(0.3, 1.0), distill_steps=400, distill_batch=48, distill_rate=1e-3, seeds=1, talk_steps=500,
+        short_steps=60, validation=40, test=100,
     ),
     "whole": Plan(),
 }  # fmt: skip
