@@ -23,7 +23,7 @@ _UNITS = (("km", "m", 3), ("m", "cm", 2), ("cm", "mm", 1), ("kg", "g", 3), ("l",
 _ROMAN = (
     ("", "M", "MM", "MMM"),
     ("", "C", "CC", "CCC", "CD", "D", "DC", "DCC", "DCCC", "CM"),
-    ("", "X", "XX", 3 * "X", "XL", "L", "LX", "LXX", "LXXX", "XC"),
+    ("", "X", "XX", 3 * "X", "XL", "L", "LX", "LXX", "L" + 3 * "X", "XC"),
     ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"),
 )
 _WORTH = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
