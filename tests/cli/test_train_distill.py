@@ -136,3 +136,4 @@ def test_a_domain_without_teacher_is_named(world: Path, tmp_path: Path, capsys: 
     more = ("--teacher", f"add={world / 'add'}")
     assert asked(world, tmp_path / "run", *more, teachers=False) == 2
     assert "found no teacher for turn" in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "run").exists()

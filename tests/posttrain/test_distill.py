@@ -17,10 +17,10 @@ import torch
 from small_language_model import small_model
 
 from palaestra.errors import InputError
-from palaestra.learn.backbone import load_tokenizer
+from palaestra.learn.backbone import load_tokenizer, prompt_tokens
 from palaestra.learn.generation import Sampling, sample
 from palaestra.learn.language_model import load_trainable
-from palaestra.posttrain.answering import answers, by_domain, prompt_tokens
+from palaestra.posttrain.answering import answers, by_domain
 from palaestra.posttrain.distill import DistillConfig, distill
 from palaestra.posttrain.distill_trainer import Aim
 from palaestra.posttrain.examples import Example
@@ -147,7 +147,7 @@ def test_every_form_moves_the_student_towards_its_teachers(
 def test_parts_and_blocks_change_the_work_and_not_the_gradient(world: World) -> None:
     """The gradient of a step is the same in one part, in two and in four."""
     model, tokenizer = load_trainable(world.student)
-    prompts = [Prompt(prompt_tokens(tokenizer, e), e.domain, {e.domain: 1.0}) for e in world.examples]
+    prompts = [Prompt(prompt_tokens(tokenizer, e.prompt), e.domain, {e.domain: 1.0}) for e in world.examples]
     numbers = list(range(0, len(prompts), 9))
     found = []
     for parts in (1, 2, 4):
@@ -173,7 +173,7 @@ def test_with_one_teacher_loss_and_gradient_are_those_of_trl(world: World) -> No
     model, tokenizer = load_trainable(world.student)
     teacher, _ = load_trainable(world.experts["turn"])
     chosen = [example for example in world.examples if example.domain == "turn"][:12]
-    prompts = [Prompt(prompt_tokens(tokenizer, example), "turn", {"turn": 1.0}) for example in chosen]
+    prompts = [Prompt(prompt_tokens(tokenizer, example.prompt), "turn", {"turn": 1.0}) for example in chosen]
     rollouts = Rollouts(prompts, ("turn",), world.teachers(), how=Sampling(4), ends=(1,), seed=1)
     rows = rollouts.block(model, 0, [list(range(12))], 1).parts[0][0]
     loss_N, _ = Aim("reverse", 0.5, "tokens", 2.0).loss(log_probabilities(model, [r.row for r in rows]), rows)
@@ -236,7 +236,7 @@ def test_the_sampled_form_with_a_few_tokens_told_has_the_gradient_of_the_diverge
 def test_teachers_that_tell_fewer_tokens_stand_beside_those_that_tell_more(world: World) -> None:
     model, tokenizer = load_trainable(world.student)
     shares = {"copy": {"few": 1.0}, "turn": {"more": 1.0}}
-    prompts = [Prompt(prompt_tokens(tokenizer, e), e.domain, shares[e.domain]) for e in world.examples]
+    prompts = [Prompt(prompt_tokens(tokenizer, e.prompt), e.domain, shares[e.domain]) for e in world.examples]
     few, more = (
         Folders({n: world.experts["copy"]}, world.student, top=k, dtype="float32") for n, k in (("few", 3), ("more", 5))
     )
@@ -259,7 +259,7 @@ def test_held_out_prompts_of_a_domain_that_nobody_teaches_do_no_harm(world: Worl
 
 def test_a_block_asks_each_teacher_once(world: World) -> None:
     model, tokenizer = load_trainable(world.student)
-    prompts = [Prompt(prompt_tokens(tokenizer, e), e.domain, {e.domain: 1.0}) for e in world.examples]
+    prompts = [Prompt(prompt_tokens(tokenizer, e.prompt), e.domain, {e.domain: 1.0}) for e in world.examples]
     counting = Counting(world.teachers())
     rollouts = Rollouts(prompts, ("copy", "turn"), counting, how=Sampling(4), ends=(1,))
     rollouts.block(model, 0, [[0, 70, 3], [80, 5, 90], [64, 63]], 1)
@@ -271,7 +271,7 @@ def test_two_teachers_that_are_one_say_what_one_does(world: World) -> None:
     twins = Folders({"a": world.experts["copy"], "b": world.experts["copy"]}, world.student, dtype="float32")
     found = []
     for shares in ({"a": 1.0}, {"a": 0.4, "b": 0.6}):
-        prompts = [Prompt(prompt_tokens(tokenizer, e), e.domain, shares) for e in world.examples]
+        prompts = [Prompt(prompt_tokens(tokenizer, e.prompt), e.domain, shares) for e in world.examples]
         rollouts = Rollouts(prompts, ("copy", "turn"), twins, how=Sampling(4), ends=(1,), seed=3)
         found.append(rollouts.block(model, 0, [[0, 70, 3, 99]], 1).parts[0][0])
     for one, two in zip(*found, strict=True):
@@ -294,7 +294,9 @@ def test_rows_follow_headroom_and_the_run_stops_when_nothing_is_left(world: Worl
 
 def test_completions_that_are_given_are_learnt_from(world: World) -> None:
     model, tokenizer = load_trainable(world.student)
-    prompts = [Prompt(prompt_tokens(tokenizer, e), e.domain, {e.domain: 1.0}, given=[7, 8, 1]) for e in world.examples]
+    prompts = [
+        Prompt(prompt_tokens(tokenizer, e.prompt), e.domain, {e.domain: 1.0}, given=[7, 8, 1]) for e in world.examples
+    ]
     rollouts = Rollouts(prompts, ("copy", "turn"), world.teachers(), how=Sampling(4), ends=(1,), given=0.5)
     rows = [one for part in rollouts.block(model, 0, [list(range(128))], 1).parts[0] for one in part]
     took = [one for one in rows if one.behaviour_T is None]
@@ -402,7 +404,7 @@ def test_killed_and_gone_on_with_the_bytes_are_the_same(world: World, tmp_path: 
 
 def test_sampling_is_that_of_the_seed(world: World) -> None:
     model, tokenizer = load_trainable(world.student)
-    prompts = [prompt_tokens(tokenizer, example) for example in world.examples[:5]]
+    prompts = [prompt_tokens(tokenizer, example.prompt) for example in world.examples[:5]]
     one, two = (
         sample(model, prompts, Sampling(4), ends=(1,), generator=torch.Generator().manual_seed(3)) for _ in range(2)
     )

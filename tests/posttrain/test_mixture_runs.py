@@ -22,6 +22,7 @@ from palaestra.posttrain.mixture.page import write_mixture_page
 from palaestra.posttrain.mixture.report import card, told
 from palaestra.posttrain.mixture.small_run import SmallRun, batches
 from palaestra.posttrain.mixture.trials import TRIALS_FILE, Ended, Journal, Outcome, make_runs, tried
+from palaestra.posttrain.tokens import Tokens
 
 NAMES = ("d0", "d1", "d2")
 CONFIG = MixtureConfig(budget_tokens=150_000, runs=12, confirm=3, rounds=50)
@@ -172,20 +173,24 @@ def test_killed_and_resumed_the_result_is_the_same_and_no_ended_trial_is_run_twi
 
 
 def test_weights_are_shares_of_tokens() -> None:
-    rows = [([0] * length, 1) for length in [5] * 40 + [20] * 40]
     domains = ["short"] * 40 + ["long"] * 40
+    sizes = [5] * 40 + [20] * 40
+    rows = [
+        Tokens(str(number), domain, (0,) * size, (False,) + (True,) * (size - 1))
+        for number, (domain, size) in enumerate(zip(domains, sizes, strict=True))
+    ]
     weights = {"short": 0.25, "long": 0.75}
-    steps = batches(domains, rows, weights, 20_000, batch=8, seed=0)
+    steps = batches(rows, weights, 20_000, batch=8, seed=0)
     used = Counter()
     for number in [number for step in steps for number in step]:
-        used[domains[number]] += len(rows[number][0])
+        used[domains[number]] += len(rows[number].tokens)
     total = sum(used.values())
     assert 20_000 <= total <= 20_000 + 8 * 20
     assert used["long"] / total == pytest.approx(0.75, abs=0.01)
-    alone = batches(domains, rows, {"short": 0.0, "long": 1.0}, 400, batch=4, seed=0)
+    alone = batches(rows, {"short": 0.0, "long": 1.0}, 400, batch=4, seed=0)
     assert {domains[number] for step in alone for number in step} == {"long"}
     with pytest.raises(InputError, match="no example of other"):
-        batches(domains, rows, {"other": 1.0}, 100, batch=4, seed=0)
+        batches(rows, {"other": 1.0}, 100, batch=4, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +217,8 @@ def test_a_small_run_learns_what_it_is_given(world: Path) -> None:
 
     from palaestra.learn.language_model import load_trainable
     from palaestra.posttrain.examples import read_examples
-    from palaestra.posttrain.mixture.small_run import losses
+    from palaestra.posttrain.sft_trainer import domain_losses
+    from palaestra.posttrain.tokens import tokenized
 
     trial = SmallRun(str(world / "model"), str(world / "train.jsonl"), str(world / "held.jsonl"), 8, 1e-2, 64)
     seen = trial({"letters": 1.0, "digits": 0.0}, 3000, 0)
@@ -222,7 +228,8 @@ def test_a_small_run_learns_what_it_is_given(world: Path) -> None:
     assert other["digits"] < seen["digits"] - 0.5
     model, tokenizer = load_trainable(str(world / "model"))
     held = read_examples(world / "held.jsonl").examples
-    found = losses(model, tokenizer, held, max_tokens=64)
+    rows = tokenized(tokenizer, held, max_tokens=64).rows
+    found = domain_losses(model, rows, tokenizer.pad_token_id)
     total, count = 0.0, 0
     for example in held:
         if example.domain == "letters":
@@ -232,7 +239,7 @@ def test_a_small_run_learns_what_it_is_given(world: Path) -> None:
             start = len(example.prompt[0].text) + 1
             total -= sum(float(log_TV[place - 1, ids[place]]) for place in range(start, len(ids)))
             count += len(ids) - start
-    assert found["letters"] == pytest.approx(total / count, abs=1e-5)
+    assert found["letters"].value == pytest.approx(total / count, abs=1e-5)
 
 
 def test_the_command(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

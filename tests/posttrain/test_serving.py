@@ -22,8 +22,9 @@ from palaestra.gateway import Completion, Gateway, Sampling
 from palaestra.gateway.endpoints import load_models
 from palaestra.gateway.local import LocalWorker
 from palaestra.learn.backbone import Backbone, load_backbone
+from palaestra.learn.generation import end_tokens
 from palaestra.posttrain.decoding import Batch, Request, drawn_token
-from palaestra.posttrain.serve import ServedModel, end_tokens
+from palaestra.posttrain.serve import ServedModel
 from palaestra.posttrain.spoken import Spoken
 from palaestra.schema import Message, ModelSpec
 
@@ -49,7 +50,7 @@ def alone(backbone: Backbone, prompt: Sequence[int], count: int) -> list[int]:
         for _ in range(count):
             token = int(backbone.model(torch.tensor([tokens])).logits[0, -1].argmax())
             tokens.append(token)
-            if token in end_tokens(backbone):
+            if token in set(end_tokens(backbone.model, backbone.tokenizer)):
                 break
     return tokens[len(prompt) :]
 
@@ -66,7 +67,7 @@ def heard(
         Request(prompt, most, lambda token, own=said[number]: bool(own.append(token)), temperature, seed)
         for number, (prompt, most, _) in enumerate(asked)
     ]
-    batch, now = Batch(backbone.model, end_tokens(backbone)), 0
+    batch, now = Batch(backbone.model, set(end_tokens(backbone.model, backbone.tokenizer))), 0
     while batch.rows or any(joins >= now for _, _, joins in asked):
         new = [request for request, (_, _, joins) in zip(requests, asked, strict=True) if joins == now]
         if new:
@@ -90,7 +91,7 @@ def test_whoever_joins_and_leaves_each_hears_what_it_would_hear_alone(
     backbone: Backbone, asked: list[tuple[list[int], int, int]]
 ) -> None:
     expected = [alone(backbone, prompt, most) for prompt, most, _ in asked]
-    ends = end_tokens(backbone)
+    ends = set(end_tokens(backbone.model, backbone.tokenizer))
     assert heard(backbone, asked) == [[token for token in tokens if token not in ends] for tokens in expected]
 
 
@@ -122,7 +123,7 @@ def test_a_model_whose_cache_slides_is_served_batch_by_batch(tmp_path: Path, tin
     transformers.MistralForCausalLM(config).save_pretrained(tmp_path)
     transformers.AutoTokenizer.from_pretrained(tiny).save_pretrained(tmp_path)
     found = load_backbone(str(tmp_path))
-    batch = Batch(found.model, end_tokens(found))
+    batch = Batch(found.model, set(end_tokens(found.model, found.tokenizer)))
     batch.join([Request([9, 8, 7], 5, lambda _: False, temperature=0.0)])
     assert not batch.joins
     asked = [([9, 8, 7, 6, 5, 4, 3], 8, 0), ([50] * 2, 6, 0)]

@@ -10,8 +10,7 @@ from chat_language_model import chat_model
 from small_language_model import small_model
 
 from palaestra.errors import InputError
-from palaestra.learn.backbone import load_tokenizer
-from palaestra.posttrain.answering import prompt_tokens
+from palaestra.learn.backbone import load_tokenizer, prompt_tokens
 from palaestra.posttrain.examples import Example
 from palaestra.posttrain.tokens import ChatTokens, tokenized
 from palaestra.schema import Message
@@ -53,7 +52,7 @@ def test_the_prompt_is_what_the_model_will_be_asked(tokenizer: Any, history: int
     turns = [("user", "hi "), ("assistant", "hello\n"), ("user", " again"), ("assistant", "yes")][-history - 1 :]
     told = example(*turns, prompt=history)
     row = ChatTokens(tokenizer).of(told)
-    asked = prompt_tokens(tokenizer, told)
+    asked = prompt_tokens(tokenizer, told.prompt)
     assert list(row.tokens[: len(asked)]) == asked
     assert learnt(tokenizer, row) == "yes<e>"
     assert not any(row.learnt[: len(asked)])
@@ -132,7 +131,7 @@ def test_smollm2_reads_what_it_will_be_asked() -> None:
     tokenizer = load_tokenizer("gguf:smollm2")
     told = example(("user", "What is 7 + 5?\n\n Say it."), ("assistant", " 7 + 5 is 12. <|im_end|> really"))
     row = ChatTokens(tokenizer).of(told)
-    asked = prompt_tokens(tokenizer, told)
+    asked = prompt_tokens(tokenizer, told.prompt)
     assert list(row.tokens[: len(asked)]) == asked
     assert learnt(tokenizer, row) == " 7 + 5 is 12. <|im_end|> really<|im_end|>"
     assert row.tokens.count(tokenizer.eos_token_id) == asked.count(tokenizer.eos_token_id) + 1

@@ -27,6 +27,12 @@ Flag = Parameter(negative=())
 """A flag that is given or not, without a --no- of its own."""
 
 
+SkipBad = Annotated[int, Parameter(help="How many malformed rows may be left out.")]
+Seed = Annotated[int, Parameter(help="Of chance.")]
+Resume = Annotated[bool, Parameter(negative=(), help="Go on with the run in the folder.")]
+Overwrite = Annotated[bool, Parameter(negative=(), help="Begin anew; replies that were paid for are kept.")]
+
+
 def again(*, resume: bool, overwrite: bool) -> Again:
     """What --resume and --overwrite say of an earlier run.
 

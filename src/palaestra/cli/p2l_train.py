@@ -11,7 +11,7 @@ from cyclopts import Parameter, validators
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import Flag, JsonTarget, again
+from palaestra.cli.flags import JsonTarget, Overwrite, Resume, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 from palaestra.p2l.config import TrainConfig, TuneConfig
@@ -37,8 +37,8 @@ def train(
     models: Path | None = None,
     baseline: str | None = None,
     skip_bad: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: JsonTarget = None,
 ) -> None:
     """Learn how good each model is on any prompt. Vectors and checkpoints stay in OUT: --resume goes on from there.
@@ -57,10 +57,6 @@ def train(
         For verdicts that do not name the model against which they were given.
     skip_bad
         How many malformed rows may be left out.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew in the folder.
     """
     from palaestra.p2l.card import card_of, warnings_of
     from palaestra.p2l.model import MODEL

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import Flag, JsonTarget, again
+from palaestra.cli.flags import JsonTarget, Overwrite, Resume, SkipBad, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.rewards.score import ScoreFormat
 
@@ -27,9 +27,9 @@ def score(
     write: ScoreFormat = "parquet",
     models: Path = Path("models.toml"),
     confidence: float = 0.95,
-    skip_bad: int = 0,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    skip_bad: SkipBad = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: JsonTarget = None,
 ) -> None:
     """Score replies. Where a file says which replies are better, say how often they have the higher reward.
@@ -50,12 +50,6 @@ def score(
         The models.toml, for features of an endpoint.
     confidence
         Of intervals.
-    skip_bad
-        How many malformed preferences may be left out.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew.
     """
     from palaestra.gateway import load_models
     from palaestra.rewards.model import load_reward

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again, checked_config
+from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, Overwrite, Resume, Seed, SkipBad, again, checked_config
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 from palaestra.rewards.config import Loss, Mode, RewardConfig
@@ -43,10 +43,10 @@ def train(
     steps: int | None = None,
     batch: int = 8,
     learning_rate: float = 1e-4,
-    skip_bad: int = 0,
-    seed: int = 0,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    skip_bad: SkipBad = 0,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: JsonTarget = None,
     html: HtmlTarget = None,
 ) -> None:
@@ -93,14 +93,6 @@ def train(
         Of lora and full: preferences of one step.
     learning_rate
         Of lora and full.
-    skip_bad
-        How many malformed rows may be left out.
-    seed
-        Of chance.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew.
     """
     from palaestra.store.preferences import read_preferences
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import Flag, JsonTarget, again, checked_config
+from palaestra.cli.flags import JsonTarget, Overwrite, Resume, SkipBad, again, checked_config
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 
@@ -38,10 +38,10 @@ def data(
     temperature: float = 1.0,
     max_tokens: int = 512,
     models: Path = Path("models.toml"),
-    skip_bad: int = 0,
+    skip_bad: SkipBad = 0,
     seed: int = 0,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: JsonTarget = None,
 ) -> None:
     """Have a teacher write examples. The run's folder holds them in `examples`, ready for `train sft`.
@@ -72,14 +72,8 @@ def data(
         Of a completion.
     models
         The models.toml.
-    skip_bad
-        How many malformed rows may be left out.
     seed
         Of sampling.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew; replies that were paid for are kept.
     """
     from palaestra.posttrain.examples import read_examples, write_examples
     from palaestra.posttrain.teacher_data import DataConfig, choose, data_card

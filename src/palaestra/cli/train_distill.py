@@ -14,7 +14,7 @@ from rich.table import Table
 
 from palaestra import console
 from palaestra.cli.enrolment import Enrolment, check_enrolment, enrol_checkpoint
-from palaestra.cli.flags import Flag, JsonTarget, again
+from palaestra.cli.flags import JsonTarget, Overwrite, Resume, SkipBad, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 from palaestra.posttrain.distill import DistillConfig
@@ -49,10 +49,10 @@ def distill(
     validate: str | None = None,
     route: str = "label",
     ray: int = 0,
-    skip_bad: int = 0,
+    skip_bad: SkipBad = 0,
     config: How | None = None,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     enrolment: Joining | None = None,
     json: JsonTarget = None,
 ) -> int:
@@ -77,12 +77,6 @@ def distill(
         p2l:FOLDER, the teacher that this leaderboard for every prompt puts first.
     ray
         Hold the teachers in so many actors of Ray.
-    skip_bad
-        How many malformed rows may be left out.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew.
     """
     from palaestra.learn.trainer import wait_for_all
     from palaestra.posttrain.distill import distill as distilled
@@ -103,13 +97,14 @@ def distill(
     with ExitStack() as stack:
         them = _teachers(specs, student, config, ray, stack)
         asked, routed = _routed(found.examples, specs, route)
+        shares = routed(asked)  # who has no teacher is named before a folder is made
         judge = _Judge(held, config.max_tokens) if held else None
         experts = _experts(held, specs, student, config.max_tokens) if held else None
         given: dict[str, Any] = {
             "examples": asked,
             "student": student,
             "teachers": them,
-            "route": routed,
+            "route": lambda _examples: shares,
             "experts": experts,
         }
         if int(os.environ.get("RANK", "0")):  # another process of the same training; the first one has the folder

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import HtmlTarget, JsonTarget
+from palaestra.cli.flags import HtmlTarget, JsonTarget, Seed
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 
@@ -32,7 +32,7 @@ def frontier(
     samples: int = 1,
     confidence: float = 0.95,
     models: Path = Path("models.toml"),
-    seed: int = 0,
+    seed: Seed = 0,
     json: JsonTarget = None,
     html: HtmlTarget = None,
 ) -> None:
@@ -56,8 +56,6 @@ def frontier(
         Of intervals.
     models
         The models.toml, for features of an endpoint.
-    seed
-        Of chance.
     """
     from palaestra.cli.paid_rewards import paid
     from palaestra.learn.generation import Sampling

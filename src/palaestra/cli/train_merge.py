@@ -12,7 +12,7 @@ from rich.table import Table
 
 from palaestra import console
 from palaestra.cli.enrolment import Enrolment, check_enrolment, enrol_checkpoint
-from palaestra.cli.flags import Flag, JsonTarget, again
+from palaestra.cli.flags import JsonTarget, Overwrite, Resume, SkipBad, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 from palaestra.posttrain.held_out import Metric
@@ -38,10 +38,10 @@ def merge(
     validate: str | None = None,
     metric: Metric | None = None,
     search: int | None = None,
-    skip_bad: int = 0,
+    skip_bad: SkipBad = 0,
     seed: int | None = None,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     enrolment: Annotated[Enrolment, Parameter(name="*")] | None = None,
     json: JsonTarget = None,
 ) -> int:
@@ -69,14 +69,8 @@ def merge(
         exact-match against `reference`, or log-loss of the completion; the first where all examples allow it.
     search
         Choose the weights by this many evaluations on half of the examples; the other half judges.
-    skip_bad
-        How many malformed examples may be left out.
     seed
         Of chance.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew.
     """
     from palaestra.posttrain.merging.merge import Models, told
     from palaestra.posttrain.merging.search import searched

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import ValidationError
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again
+from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, Overwrite, Resume, Seed, again, checked_config
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 
@@ -41,9 +40,9 @@ def mixture(
     confidence: float = 0.95,
     workers: int = 1,
     ray: Annotated[bool, Flag] = False,
-    seed: int = 0,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: JsonTarget = None,
     html: HtmlTarget = None,
 ) -> None:
@@ -89,19 +88,15 @@ def mixture(
         Runs at a time, each in a process of its own.
     ray
         Make the runs in tasks of Ray.
-    seed
-        Of chance.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew.
     """
     from palaestra.learn.backbone import backbone_folder
     from palaestra.posttrain.mixture.small_run import SmallRun
 
     weights = {} if target in {"mean", "worst"} else _named(target, "--target")
-    config = _config(
-        budget_tokens=budget_tokens, runs=runs, centre=centre, confirm=confirm, corner=corner,
+    from palaestra.posttrain.mixture.experiment import MixtureConfig
+
+    config = checked_config(
+        MixtureConfig, budget_tokens=budget_tokens, runs=runs, centre=centre, confirm=confirm, corner=corner,
         levels=_numbers(levels), target="mean" if weights else target, target_weights=weights,
         least=_named(least, "--least"), most=_named(most, "--most"), confidence=confidence, seed=seed,
     )  # fmt: skip
@@ -190,18 +185,6 @@ def effects_table(found: Mixture) -> Table:
         cells = zip(found.effects.value_DS[row], sure_DS[row], strict=True)
         table.add_row(domain, *(f"{value:+.3g}{'' if sure else '?'}" for value, sure in cells))
     return table
-
-
-def _config(**values: object) -> MixtureConfig:
-    from palaestra.posttrain.mixture.experiment import MixtureConfig
-
-    try:
-        return MixtureConfig.model_validate(values)
-    except ValidationError as error:
-        faults = (
-            f"--{str(one['loc'][0]).replace('_', '-')}: found {one['input']!r}: {one['msg']}" for one in error.errors()
-        )
-        raise InputError("; ".join(faults)) from error
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 from rich.table import Table
 
 from palaestra import console
 from palaestra.cli.enrolment import Enrolment, check_enrolment, enrol_checkpoint
-from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again
+from palaestra.cli.flags import HtmlTarget, JsonTarget, Overwrite, Resume, Seed, SkipBad, again, checked_config
 from palaestra.cli.paid_rewards import paid, weighed
 from palaestra.cli.stage_bars import StageBars
 from palaestra.cli.train_frontier import answers_of, frontier_table
@@ -58,10 +57,10 @@ def rl(
     held_out: float = 0.1,
     trl: list[str] | None = None,
     models: Path = Path("models.toml"),
-    skip_bad: int = 0,
-    seed: int = 0,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    skip_bad: SkipBad = 0,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     enrolment: Annotated[Enrolment, Parameter(name="*")] | None = None,
     json: JsonTarget = None,
     html: HtmlTarget = None,
@@ -121,22 +120,14 @@ def rl(
         Further settings of TRL as name=value: use_vllm=true, vllm_mode=server.
     models
         The models.toml, for features of an endpoint.
-    skip_bad
-        How many malformed rows may be left out.
-    seed
-        Of chance.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew.
     """
-    from palaestra.posttrain.examples import read_examples
+    from palaestra.posttrain.examples import parted, read_examples
     from palaestra.posttrain.rl import RlConfig, check_rl
     from palaestra.store.runs import RunFolder
 
     whether = again(resume=resume, overwrite=overwrite)
     check_enrolment(enrolment or Enrolment(), out.name)
-    config = _checked(
+    config = checked_config(
         RlConfig,
         model=model, method=method, loss=loss, tuning=tuning, steps=steps, prompts=prompts, group=group,
         micro_batches=micro_batches, rollout_steps=rollout_steps, passes=passes, max_tokens=max_tokens,
@@ -151,7 +142,9 @@ def rl(
     found = read_examples(data, skip_bad=skip_bad)
     for line in found.skipped:
         console.warn(f"left out: {line}")
-    taught, held = _parted(found.examples, held_out, seed)
+    if not 0 <= held_out < 1:
+        raise InputError(f"found --held-out {held_out:g}, expected a share from 0 to under 1")
+    taught, held = parted(found.examples, held_out, seed)
     rewards = [paid(text, found.examples, models) for text in reward]
     look = None if judge is None else paid(judge, found.examples, models).score
     recorded = {
@@ -237,19 +230,6 @@ def _folders(rewards: Sequence[str]) -> list[Path]:
     return [path / "model" if (path / "model").is_dir() else path for path in paths]
 
 
-def _parted(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Examples to learn from, and those that are held out."""
-    import numpy as np
-
-    if not 0 <= share < 1:
-        raise InputError(f"found --held-out {share:g}, expected a share from 0 to under 1")
-    asked = list(dict.fromkeys(example.asked for example in examples))  # a prompt is on one side with all its rows
-    held = {asked[n] for n in np.random.default_rng(seed).permutation(len(asked))[: round(share * len(asked))]}
-    parts = ([one for one in examples if (one.asked in held) is kept] for kept in (False, True))
-    taught, kept = parts
-    return taught, kept
-
-
 def _settings(texts: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in texts:
@@ -261,17 +241,6 @@ def _settings(texts: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
-
-
-def _checked(kind: type[Any], **values: object) -> Any:  # noqa: ANN401 - a config of this kind
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        faults = (
-            f"--{'.'.join(map(str, one['loc'])).replace('_', '-')}: found {one['input']!r}: {one['msg']}"
-            for one in error.errors()
-        )
-        raise InputError("; ".join(faults)) from error
 
 
 def _run_table(found: Reinforced) -> Table:

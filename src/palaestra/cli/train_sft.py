@@ -12,7 +12,7 @@ from rich.table import Table
 
 from palaestra import console
 from palaestra.cli.enrolment import Enrolment, check_enrolment, enrol_checkpoint
-from palaestra.cli.flags import Flag, JsonTarget, again, checked_config, pairs
+from palaestra.cli.flags import Flag, JsonTarget, Overwrite, Resume, Seed, SkipBad, again, checked_config, pairs
 from palaestra.cli.stage_bars import StageBars
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def sft(
     held_out: float = 0.05,
     check_every: int = 100,
     save_every: int = 100,
-    skip_bad: int = 0,
-    seed: int = 0,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    skip_bad: SkipBad = 0,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     enrolment: Annotated[Enrolment, Parameter(name="*")] | None = None,
     json: JsonTarget = None,
 ) -> int:
@@ -89,14 +89,6 @@ def sft(
         Steps between looks at those.
     save_every
         Steps between checkpoints.
-    skip_bad
-        How many malformed rows may be left out.
-    seed
-        Of chance.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew.
     """
     from palaestra.learn.trainer import wait_for_all
     from palaestra.posttrain.examples import read_examples

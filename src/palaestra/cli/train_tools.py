@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from palaestra import console
-from palaestra.cli.flags import Flag, HtmlTarget, JsonTarget, again
+from palaestra.cli.flags import HtmlTarget, JsonTarget, Overwrite, Resume, again
 from palaestra.cli.stage_bars import StageBars
 from palaestra.errors import InputError
 from palaestra.posttrain.tooluse.make import ToolsConfig
@@ -36,8 +36,8 @@ def tools(
     corpus: Path | None = None,
     models: Path = Path("models.toml"),
     config: How | None = None,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     json: JsonTarget = None,
     html: HtmlTarget = None,
 ) -> None:
@@ -56,10 +56,6 @@ def tools(
         The models.toml.
     config
         What is made.
-    resume
-        Go on with the run in the folder.
-    overwrite
-        Begin anew; replies that were paid for are kept.
     """
     from palaestra.posttrain.tooluse.make import make, plan, write
     from palaestra.posttrain.tooluse.report import card, report, run_card, said, sample_line, samples

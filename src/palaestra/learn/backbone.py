@@ -172,6 +172,15 @@ def conversation_text(tokenizer: Any, messages: Sequence[Message], reply: str | 
     return said if reply is None else f"{said}{REPLY}{reply.replace(REPLY, ' ')}"
 
 
+def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:  # noqa: ANN401 - of transformers
+    """A conversation's tokens, up to where the assistant speaks.
+
+    Raises:
+        InputError: the template cannot write this conversation.
+    """
+    return tokenizer(conversation_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
+
+
 def encode(tokenizer: Any, text: str, max_tokens: int) -> tuple[list[int], int]:  # noqa: ANN401
     """The tokens of a text, and at which of them its reply begins (0 where it has none).
 

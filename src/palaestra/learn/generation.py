@@ -73,6 +73,13 @@ def sample(
     return [found[number] for number in range(len(prompts))]
 
 
+def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401 - of transformers
+    """The tokens that end a reply: the tokenizer's first, and those that the model's settings of generation name."""
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    more = named if isinstance(named, list) else [] if named is None else [named]
+    return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *map(int, more)]))
+
+
 def _batch(
     model: Any,  # noqa: ANN401 - of transformers
     prompts: Sequence[Sequence[int]],

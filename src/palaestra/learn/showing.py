@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from palaestra.learn.backbone import conversation_text, libraries
-from palaestra.learn.generation import Sampling, sample
+from palaestra.learn.backbone import libraries, prompt_tokens
+from palaestra.learn.generation import Sampling, end_tokens, sample
 from palaestra.schema import Message
 
 Record = Callable[..., None]
@@ -49,10 +49,8 @@ def show(
     """
     if not shown:
         return
-    texts = [conversation_text(tokenizer, one.prompt) for one in shown]
-    prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    end = int(tokenizer.eos_token_id)
-    found = sample(model, prompts, Sampling(max_tokens, temperature=0.0), ends=(end,))
+    prompts = [prompt_tokens(tokenizer, one.prompt) for one in shown]
+    found = sample(model, prompts, Sampling(max_tokens, temperature=0.0), ends=end_tokens(model, tokenizer))
     for one, said in zip(shown, found, strict=True):
         kept = {"domain": one.domain, "reference": one.reference}
         record(

@@ -6,14 +6,14 @@ here: figures of several models beside each other (`frontier.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from palaestra.errors import InputError
 from palaestra.learn.backbone import conversation_text, encode, libraries
-from palaestra.learn.generation import Sampling, sample
+from palaestra.learn.generation import Sampling, end_tokens, sample
 from palaestra.learn.trainer import quiet
 from palaestra.posttrain.examples import Example
 from palaestra.posttrain.rollout_scores import RewardFunction
@@ -69,7 +69,7 @@ def answers(
     prompts = [encode(tokenizer, conversation_text(tokenizer, one.prompt), max_prompt)[0] for one in asked]
     chance = torch.Generator(model.device).manual_seed(seed)
     with quiet():
-        drawn = sample(model, prompts, how, ends=ends_of(model, tokenizer), generator=chance)
+        drawn = sample(model, prompts, how, ends=end_tokens(model, tokenizer), generator=chance)
     texts = tokenizer.batch_decode([one.tokens for one in drawn], skip_special_tokens=True)
     right = correct(
         [one.prompt for one in asked], texts, [one.reference for one in asked], [one.domain for one in asked]
@@ -86,18 +86,6 @@ def by_domain(found: Sequence[Answered]) -> dict[str, float]:
     for one in found:
         right.setdefault(one.domain, []).append(one.right)
     return {name: sum(values) / len(values) for name, values in sorted(right.items())}
-
-
-def prompt_tokens(tokenizer: Any, example: Example) -> list[int]:  # noqa: ANN401 - of transformers
-    """A prompt as the model reads it, up to where the assistant speaks."""
-    return tokenizer(conversation_text(tokenizer, example.prompt), add_special_tokens=False)["input_ids"]
-
-
-def ends_of(model: Any, tokenizer: Any) -> Collection[int]:  # noqa: ANN401 - of transformers
-    """The tokens that end a reply: those that the model names, and the tokenizer's."""
-    named = model.generation_config.eos_token_id
-    named = [] if named is None else [named] if isinstance(named, int) else list(named)
-    return list(dict.fromkeys([tokenizer.eos_token_id, *named]))
 
 
 def write_answers(path: Path, found: Sequence[Answered]) -> None:

@@ -20,11 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from palaestra.errors import InputError
 from palaestra.learn import trainer as learning
-from palaestra.learn.backbone import Dtype, libraries
-from palaestra.learn.generation import Sampling
+from palaestra.learn.backbone import Dtype, libraries, prompt_tokens
+from palaestra.learn.generation import Sampling, end_tokens
 from palaestra.learn.language_model import load_trainable, write_model
 from palaestra.learn.trainer import Tell
-from palaestra.posttrain.answering import ends_of, prompt_tokens
 from palaestra.posttrain.distill_trainer import Aim, Teaching, distillation_trainer, restore
 from palaestra.posttrain.divergences import Blend, Divergence
 from palaestra.posttrain.examples import Example
@@ -60,11 +59,11 @@ class DistillConfig(BaseModel):
     """Into how many passes a process cuts its share of a step, to save memory."""
     block: int = Field(default=8, ge=1)
     """Steps that are sampled and judged together."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     """At the start; it falls to nought in a straight line."""
     warmup: int = Field(default=0, ge=0)
     """Steps in which the rate rises from nought."""
-    max_tokens: int = Field(default=64, ge=1)
+    max_tokens: int = Field(default=256, ge=1)
     """Of a completion."""
     max_prompt: int = Field(default=1024, ge=1)
     """Of a prompt; longer ones are left out, and counted."""
@@ -148,7 +147,7 @@ def distill(
     _, transformers = libraries()
     transformers.set_seed(config.seed)
     model, tokenizer = load_trainable(student, cache=cache)
-    ends = tuple(ends_of(model, tokenizer))
+    ends = end_tokens(model, tokenizer)
     prompts, too_long = _prompts(examples, config, tokenizer, route)
     domains = [prompt.domain for prompt in prompts]
     schedule = Schedule(domains, config.batch, weights=_weights(config, domains), seed=config.seed)
@@ -213,7 +212,7 @@ def _prompts(
         whose = {name: share for name, share in shares.items() if share > 0}
         if not whose:
             raise InputError(f"found no teacher for {example.id} of the domain {example.domain}, expected one")
-        tokens = prompt_tokens(tokenizer, example)
+        tokens = prompt_tokens(tokenizer, example.prompt)
         if len(tokens) <= config.max_prompt:
             found.append(Prompt(tokens, example.domain, whose, _given(example, config, tokenizer)))
     if config.top is not None and any(len(prompt.teachers) > 1 for prompt in found):

@@ -32,6 +32,8 @@ from palaestra.whole_file import whole_file
 
 EXAMPLES_FILE, CARD_FILE = "examples.parquet", "README.md"
 NO_DOMAIN = "all"
+_HELD_AT_MOST = 256
+"""Prompts of a domain."""
 _DOMAINS = ("domain", "category", "subset", "task")
 _IDS = ("id", "uid", "question_id", "prompt_id")
 _REFERENCES = ("reference", "answer", "ground_truth")
@@ -149,6 +151,30 @@ def write_examples(path: str | Path, examples: Sequence[Example], card: str = ""
             _frame(examples).write_parquet(part)
     else:
         _write_folder(path, examples, card)
+
+
+def parted(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Examples to learn from, and held-out ones: of each domain some prompts, chosen by a hash, with all they have.
+
+    Args:
+        examples: of any domains.
+        share: of each domain's prompts that is held out; one at least where there are two, and never more than 256.
+        seed: of the choice.
+    """
+    asked: dict[str, dict[str, str]] = {}
+    for example in examples:
+        digest = hashlib.sha256(f"{seed} {example.asked}".encode()).hexdigest()
+        asked.setdefault(example.domain, {})[example.asked] = digest
+    out: set[tuple[str, str]] = set()
+    for domain, prompts in asked.items():
+        count = min(round(share * len(prompts)), _HELD_AT_MOST)
+        if share and not count and len(prompts) > 1:
+            count = 1
+        out |= {(domain, prompt) for prompt in sorted(prompts, key=prompts.__getitem__)[:count]}
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for example in examples:
+        parts[(example.domain, example.asked) in out].append(example)
+    return parts
 
 
 def _write_folder(path: Path, examples: Sequence[Example], card: str) -> None:

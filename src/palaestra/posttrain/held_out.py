@@ -17,7 +17,7 @@ import numpy as np
 
 from palaestra.errors import InputError
 from palaestra.learn.backbone import batches_by_length, conversation_text, encode, libraries, padded
-from palaestra.learn.generation import Sampling, sample
+from palaestra.learn.generation import Sampling, end_tokens, sample
 from palaestra.posttrain.examples import Example
 
 Metric = Literal["exact-match", "log-loss"]
@@ -139,7 +139,7 @@ def _completed(
         encode(tokenizer, conversation_text(tokenizer, one.prompt), max(_MOST_TOKENS - how.max_tokens, 1))[0]
         for one in examples
     ]
-    found = sample(model, prompts, how, ends=_ends(model, tokenizer))
+    found = sample(model, prompts, how, ends=end_tokens(model, tokenizer))
     tell(len(examples), len(examples))
     return tuple(
         tokenizer.decode(one.tokens[:-1]).strip() if one.ended else f"{tokenizer.decode(one.tokens)} ..."
@@ -154,13 +154,6 @@ def _reference(tokenizer: Any, example: Example) -> list[int]:  # noqa: ANN401 -
 def _as_said(tokenizer: Any, example: Example) -> str:  # noqa: ANN401 - of transformers
     """The reference as the tokenizer writes it: some put spaces between tokens, or lose what they do not know."""
     return tokenizer.decode(_reference(tokenizer, example)).strip()
-
-
-def _ends(model: Any, tokenizer: Any) -> list[int]:  # noqa: ANN401 - of transformers
-    """The tokens that end a completion: the tokenizer's first, and those that the model's own settings name."""
-    named = getattr(model.generation_config, "eos_token_id", None)
-    more = named if isinstance(named, list) else [] if named is None else [named]
-    return list(dict.fromkeys([tokenizer.eos_token_id, *more]))
 
 
 def _likelihoods(

@@ -22,11 +22,12 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from palaestra.errors import InputError, MissingPartError, ModelError, PalaestraError
 from palaestra.gateway.client import Completion, Sampling
 from palaestra.learn.backbone import Backbone, Dtype, conversation_text, libraries, load_backbone, unreadable
+from palaestra.learn.generation import end_tokens
 from palaestra.posttrain.decoding import ROWS, Batch, Request
 from palaestra.posttrain.spoken import Spoken
 from palaestra.schema import ErrorRecord, Message, Usage
@@ -44,7 +45,7 @@ class ServedModel:
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
-        self.ends = end_tokens(backbone)
+        self.ends = set(end_tokens(backbone.model, backbone.tokenizer))
         self.context = int(getattr(backbone.model.config, "max_position_embeddings", None) or _UNBOUNDED)
         self._batch = Batch(backbone.model, self.ends)
         self._waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
@@ -142,14 +143,6 @@ class ServedModel:
             if not request.left:
                 found.append(request)
         return found
-
-
-def end_tokens(backbone: Backbone) -> set[int]:
-    """The tokens that end a turn: the tokenizer's, and those that the model's settings of generation name."""
-    settings: Any = getattr(backbone.model, "generation_config", None)
-    named = getattr(settings, "eos_token_id", None)
-    more = named if isinstance(named, list) else [] if named is None else [named]
-    return {int(backbone.tokenizer.eos_token_id), *map(int, more)}
 
 
 def load_served(folder: str) -> ServedModel:

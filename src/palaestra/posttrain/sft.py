@@ -12,7 +12,6 @@ Not here: where examples come from (`teacher_data.py`), learning from the model'
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +24,12 @@ from palaestra.learn import trainer as learning
 from palaestra.learn.backbone import Dtype, libraries
 from palaestra.learn.language_model import load_trainable, write_model
 from palaestra.learn.trainer import Tell
-from palaestra.posttrain.examples import Example
+from palaestra.posttrain.examples import Example, parted
 from palaestra.posttrain.mixing import DomainShare, Mixture, Source
 from palaestra.posttrain.packing import check_apart
 from palaestra.posttrain.sft_trainer import Steps, Watch, domain_losses, sft_trainer
 from palaestra.posttrain.tokens import TooLong, tokenized
 from palaestra.stats.clustered import Estimate
-
-_HELD_AT_MOST = 256
-"""Prompts of a domain."""
 
 
 class SftConfig(BaseModel):
@@ -139,7 +135,7 @@ def train_sft(
     _, transformers = libraries()
     transformers.set_seed(config.seed)
     model, tokenizer = load_trainable(config.model, cache=cache)
-    taught, watched = parted(examples, config) if held is None else (list(examples), list(held))
+    taught, watched = parted(examples, config.held_out, config.seed) if held is None else (list(examples), list(held))
     longest = min(config.max_tokens, config.pack_to or config.max_tokens)
     said = tokenized(tokenizer, taught, max_tokens=longest, too_long=config.too_long)
     watched_rows = tokenized(tokenizer, watched, max_tokens=longest, too_long="cut").rows if watched else ()
@@ -171,24 +167,6 @@ def train_sft(
     )  # fmt: skip
     _write(trainer, tokenizer, folder, (card or sft_card(folder.name, config))(found), merge=bool(config.lora_rank))
     return found
-
-
-def parted(examples: Sequence[Example], config: SftConfig) -> tuple[list[Example], list[Example]]:
-    """Examples to learn from, and held-out ones: of each domain some prompts, chosen by a hash, with all they have."""
-    asked: dict[str, dict[str, str]] = {}
-    for example in examples:
-        digest = hashlib.sha256(f"{config.seed} {example.asked}".encode()).hexdigest()
-        asked.setdefault(example.domain, {})[example.asked] = digest
-    out: set[tuple[str, str]] = set()
-    for domain, prompts in asked.items():
-        count = min(round(config.held_out * len(prompts)), _HELD_AT_MOST)
-        if config.held_out and not count and len(prompts) > 1:
-            count = 1
-        out |= {(domain, prompt) for prompt in sorted(prompts, key=prompts.__getitem__)[:count]}
-    parts: tuple[list[Example], list[Example]] = ([], [])
-    for example in examples:
-        parts[(example.domain, example.asked) in out].append(example)
-    return parts
 
 
 def sft_card(name: str, config: SftConfig) -> Callable[[FineTuned], str]:

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from palaestra.errors import InputError
-from palaestra.learn.backbone import libraries
-from palaestra.learn.generation import Sampling, sample
+from palaestra.learn.backbone import libraries, prompt_tokens
+from palaestra.learn.generation import Sampling, end_tokens, sample
 from palaestra.learn.language_model import load_trainable
-from palaestra.posttrain.answering import ends_of, prompt_tokens
 from palaestra.posttrain.examples import Example
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ class LocalTeacher:
         torch, _ = libraries()
         loaded, tokenizer = model
         chance = torch.Generator(loaded.device).manual_seed((self._seed << 32) + number)
-        prompts = [prompt_tokens(tokenizer, example) for example in block]
-        drawn = sample(loaded, prompts, self._how, ends=ends_of(loaded, tokenizer), generator=chance)
+        prompts = [prompt_tokens(tokenizer, example.prompt) for example in block]
+        drawn = sample(loaded, prompts, self._how, ends=end_tokens(loaded, tokenizer), generator=chance)
         return [
             Answer(tokenizer.decode(one.tokens, skip_special_tokens=True).strip(), len(one.tokens), one.ended)
             for one in drawn

@@ -14,6 +14,7 @@ from palaestra.pictures.page import scrolling
 from palaestra.store.run_reading import RunView, Series
 
 _MAIN = 3
+_LARGE = 1e15
 _MINUTE, _HOUR = 60, 3600
 _SHOWN = 600
 """Characters of one field of a sample that are shown at once."""
@@ -62,7 +63,12 @@ def took(seconds: float) -> str:
 
 def numbers(metrics: Mapping[str, float]) -> str:
     """Metrics in a line."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    return ", ".join(f"{name} {shown(value)}" for name, value in metrics.items())
+
+
+def shown(value: float) -> str:
+    """A number as people read it: whole ones in full, others to four digits."""
+    return f"{value:,.0f}" if value == round(value) and abs(value) < _LARGE else f"{value:.4g}"
 
 
 def figures(series: Sequence[Series]) -> dict[str, list[Series]]:
@@ -123,7 +129,7 @@ def _sample(sample: Mapping[str, Any]) -> str:
 def _spelled(value: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
     if isinstance(value, str):
         return value
-    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    return shown(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _cut(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from palaestra.errors import InputError
 from palaestra.learn.backbone import conversation_text, libraries
-from palaestra.learn.generation import Sampling, sample
+from palaestra.learn.generation import Sampling, end_tokens, sample
 from palaestra.learn.language_model import load_trainable
 from palaestra.posttrain.tooluse.rollouts import Asked, Failed
 from palaestra.posttrain.tooluse.talk import heard, spoken
@@ -201,7 +201,9 @@ class Local:
         rows = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         longest = min(_MOST_TOKENS, model.config.max_position_embeddings) - self._how.max_tokens
         fit = [place for place, row in enumerate(rows) if len(row) <= longest]
-        drawn = sample(model, [rows[place] for place in fit], self._how, ends=_ends(model, tokenizer), generator=chance)
+        drawn = sample(
+            model, [rows[place] for place in fit], self._how, ends=end_tokens(model, tokenizer), generator=chance
+        )
         found: list[str | None] = [None] * len(batch)
         for place, one in zip(fit, drawn, strict=True):
             found[place] = tokenizer.decode(one.tokens, skip_special_tokens=True).strip()
@@ -220,10 +222,3 @@ class Local:
 def _hash(batch: Sequence[Asked]) -> str:
     said = [[one.task.id, one.draw, [message.model_dump(mode="json") for message in one.messages]] for one in batch]
     return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()[:16]
-
-
-def _ends(model: Any, tokenizer: Any) -> list[int]:  # noqa: ANN401 - of transformers
-    """Tokens that end a reply: the tokenizer's, and those that the model's settings name."""
-    named = getattr(model.generation_config, "eos_token_id", None)
-    every = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
-    return sorted({token for token in every if token is not None})

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from palaestra.errors import InputError
-from palaestra.learn.backbone import conversation_text
-from palaestra.learn.generation import Sampled, Sampling, sample
+from palaestra.learn.backbone import prompt_tokens
+from palaestra.learn.generation import Sampled, Sampling, end_tokens, sample
 from palaestra.learn.language_model import load_trainable
 from palaestra.posttrain.examples import Example
 from palaestra.recipes.experts_to_generalist.world import LONGEST_ANSWER, score
@@ -85,11 +85,9 @@ def grade(
         raise InputError("found no example to grade a model on, expected at least one")
     if isinstance(model, (str, Path)):
         model, tokenizer = load_trainable(str(model))
-    prompts = [
-        tokenizer(conversation_text(tokenizer, each.prompt), add_special_tokens=False)["input_ids"] for each in examples
-    ]
+    prompts = [prompt_tokens(tokenizer, each.prompt) for each in examples]
     how = Sampling(max_tokens=max_tokens, temperature=0.0, rows=rows)
-    said = sample(model, prompts, how, ends=[tokenizer.eos_token_id])
+    said = sample(model, prompts, how, ends=end_tokens(model, tokenizer))
     return graded([_reply(tokenizer, *pair) for pair in zip(examples, said, strict=True)], confidence)
 
 
